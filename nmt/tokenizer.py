@@ -1,0 +1,180 @@
+"""Text <-> vocabulary units, with the code-point span of every unit.
+
+Two kinds share one face: SentencePiece (BPE or unigram, `*.spm`) and characters
+(`*.vocab.json`). SentencePiece runs with the identity rule on text that `nmt.text.normalise`
+has already put in form, so the pieces joined are exactly that text and spans are exact.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import sentencepiece
+
+from nmt.config import BOS, EOS, PAD, UNK
+from nmt.errors import BundleError
+from nmt.text import Span, normalise
+
+SPACE = "▁"
+"""Stands for a space inside a unit, as in SentencePiece."""
+
+SPECIAL = {PAD: "<pad>", UNK: "<unk>", BOS: "<s>", EOS: "</s>"}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One unit of a raw text.
+
+    Attributes:
+        id: Its vocabulary id; `UNK` when the vocabulary cannot spell it.
+        text: The raw text it stands for, or `▁` for a unit that is only a space.
+        span: Code-point offsets of that text; empty for the space that SentencePiece puts in front.
+    """
+
+    id: int
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Units joined to text, with the span of every unit in it."""
+
+    text: str
+    spans: tuple[Span, ...]
+
+
+class Tokenizer(ABC):
+    """A vocabulary and the way to cut text into its units."""
+
+    prefix = 0
+    """Characters that `surfaces` puts before the text itself."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """V, the number of vocabulary entries, special ones included."""
+
+    @abstractmethod
+    def surfaces(self, text: str) -> tuple[list[str], list[int]]:
+        """Units and ids of a normalised text; the units joined spell it with `▁` for spaces."""
+
+    @abstractmethod
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of many normalised texts, without EOS."""
+
+    @abstractmethod
+    def piece(self, id_: int) -> str:
+        """The unit with this id."""
+
+    @staticmethod
+    def load(path: Path) -> Tokenizer:
+        """Read `*.spm` or `*.vocab.json`.
+
+        Raises:
+            BundleError: The file is missing or not what its name says.
+        """
+        try:
+            if path.suffix == ".spm":
+                return SentencePieceTokenizer(path.read_bytes())
+            return CharacterTokenizer(json.loads(path.read_text("utf-8"))["pieces"])
+        except FileNotFoundError:
+            raise BundleError(f"{path} is missing; copy the whole folder again or retrain") from None
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise BundleError(f"{path} is damaged ({error}); copy it again or retrain") from None
+
+    def encode(self, text: str) -> list[Piece]:
+        """Cut raw text into pieces; spans are into `text` as given, EOS is not added."""
+        normalised = normalise(text)
+        if not normalised.text:
+            return []
+        pieces: list[Piece] = []
+        position = -self.prefix
+        for surface, id_ in zip(*self.surfaces(normalised.text), strict=True):
+            start, end = position, position + len(surface)
+            position = end
+            first = max(start, 0)
+            if normalised.text[first : first + 1] == " " and end - first > 1:
+                first += 1  # the space belongs to the gap before the unit
+            if end <= 0:
+                span = (normalised.spans[0][0],) * 2
+            else:
+                span = (normalised.spans[first][0], normalised.spans[end - 1][1])
+            blank = end <= 0 or normalised.text[first:end] == " "
+            pieces.append(Piece(id_, SPACE if blank else text[span[0] : span[1]], span))
+        return pieces
+
+    def decode(self, ids: Sequence[int], copies: Mapping[int, str] | None = None) -> Decoded:
+        """Join ids to text.
+
+        Args:
+            ids: Ids of one hypothesis; special ones other than UNK add nothing.
+            copies: What to write for the unknown unit at a place in `ids`; nothing by default.
+        """
+        text = ""
+        spans: list[Span] = []
+        for place, id_ in enumerate(ids):
+            if id_ == UNK:
+                surface = (copies or {}).get(place, "")
+            elif id_ in SPECIAL:
+                surface = ""
+            else:
+                surface = self.piece(id_).replace(SPACE, " ")
+                if not text or text.endswith(" "):
+                    surface = surface.lstrip(" ")
+            start = len(text)
+            text += surface
+            if len(surface) > 1 and surface.startswith(" "):
+                start += 1
+            spans.append((start, len(text)))
+        stripped = text.rstrip(" ")
+        limit = len(stripped)
+        return Decoded(stripped, tuple((min(start, limit), min(end, limit)) for start, end in spans))
+
+
+class SentencePieceTokenizer(Tokenizer):
+    """BPE or unigram units (Sennrich et al. 2016; Kudo 2018) by SentencePiece."""
+
+    prefix = 1
+
+    def __init__(self, model: bytes) -> None:
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+
+    @property
+    def size(self) -> int:
+        return int(self._processor.vocab_size())
+
+    def surfaces(self, text: str) -> tuple[list[str], list[int]]:
+        return self._processor.encode(text, out_type=str), self._processor.encode(text)
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return self._processor.encode(list(texts)) if texts else []
+
+    def piece(self, id_: int) -> str:
+        return str(self._processor.id_to_piece(id_))
+
+
+class CharacterTokenizer(Tokenizer):
+    """One unit for each character."""
+
+    def __init__(self, pieces: Sequence[str]) -> None:
+        self._pieces = list(pieces)
+        self._ids = {piece: id_ for id_, piece in enumerate(pieces) if id_ not in SPECIAL}
+
+    @property
+    def size(self) -> int:
+        return len(self._pieces)
+
+    def surfaces(self, text: str) -> tuple[list[str], list[int]]:
+        characters = list(text.replace(" ", SPACE))
+        return characters, [self._ids.get(character, UNK) for character in characters]
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.surfaces(text)[1] for text in texts]
+
+    def piece(self, id_: int) -> str:
+        return self._pieces[id_]

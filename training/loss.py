@@ -1,0 +1,69 @@
+"""Cross-entropy of the output layer without ever holding all its logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+ROWS = 512
+"""Rows of logits in memory at once: at a vocabulary of 8,000 they stay in the cache."""
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Computes the gradients on the way forward, while a chunk's logits are at hand."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        vocabulary = weight.shape[0]
+        loss = features.new_zeros((), dtype=torch.float32)
+        likelihood = features.new_zeros((), dtype=torch.float32)
+        feature_gradient = torch.empty_like(features)
+        weight_gradient = torch.zeros_like(weight, dtype=torch.float32)
+        bias_gradient = torch.zeros_like(bias, dtype=torch.float32)
+        for rows, target, into in zip(
+            features.split(ROWS), targets.split(ROWS), feature_gradient.split(ROWS), strict=True
+        ):
+            logits = torch.addmm(bias, rows, weight.t()).float()  # (rows, V)
+            normaliser = logits.logsumexp(dim=1)
+            true = logits.gather(1, target[:, None])[:, 0] - normaliser
+            spread = logits.mean(dim=1) - normaliser
+            likelihood -= true.sum()
+            loss -= (1 - smoothing) * true.sum() + smoothing * spread.sum()
+            gradient = logits.sub_(normaliser[:, None]).exp_().sub_(smoothing / vocabulary)
+            gradient.scatter_add_(1, target[:, None], torch.full_like(target[:, None], smoothing - 1, dtype=torch.float32))
+            bias_gradient += gradient.sum(dim=0)
+            narrow = gradient.to(features.dtype)
+            torch.mm(narrow, weight, out=into)
+            weight_gradient += narrow.t() @ rows
+        ctx.save_for_backward(feature_gradient, weight_gradient.to(weight.dtype), bias_gradient.to(bias.dtype))
+        ctx.mark_non_differentiable(likelihood)
+        return loss, likelihood
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        features, weight, bias = ctx.saved_tensors
+        return features * scale, weight * scale, bias * scale, None, None
+
+
+def linear_cross_entropy(
+    features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """Label-smoothed cross-entropy of softmax(features @ weight.T + bias), summed over rows.
+
+    Args:
+        features: Shape (N, E).
+        weight: Shape (V, E).
+        bias: Shape (V,).
+        targets: True ids, shape (N,), without padding.
+        smoothing: Mass spread evenly over the vocabulary (Szegedy et al. 2016, section 7).
+
+    Returns:
+        The smoothed loss and the plain negative log-likelihood, in nats, both sums in fp32; only
+        the first has a gradient.
+    """
+    loss, likelihood = _LinearCrossEntropy.apply(features, weight, bias, targets, smoothing)  # type: ignore[no-untyped-call]
+    return loss, likelihood
