@@ -1,0 +1,149 @@
+"""`python -m service`: the server on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from pydantic import ValidationError
+
+from nmt import __version__
+from service.app import create_app
+from service.settings import PREFIX, Settings, unknown_variables
+from service.state import State
+
+logger = logging.getLogger("interlinear")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until stopped; returns the exit status."""
+    options = vars(parser().parse_args(arguments))
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        for problem in error.errors():
+            name = str(problem["loc"][0])
+            place = f"--{name}" if name in given else PREFIX + name.upper()
+            print(f"{place}: {problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
+        return 2
+    _configure_logging(settings.log_level)
+    for warning in unknown_variables(dict(os.environ)):
+        logger.warning(warning)
+    if settings.device.startswith("cuda") and (problem := _missing_device(settings.device)):
+        print(problem, file=sys.stderr)
+        return 2
+    try:
+        listener = listen(settings.host, settings.port)
+    except OSError as error:
+        print(
+            f"Cannot listen on {settings.host}:{settings.port} ({error.strerror or error}); choose another address "
+            f"with --host and --port or {PREFIX}HOST and {PREFIX}PORT.",
+            file=sys.stderr,
+        )
+        return 1
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # it would write query strings
+        server_header=False,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
+    server = Server(config)
+    threading.Thread(target=_report, args=(server, settings, listener), daemon=True).start()
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which says that it is stopping before it does."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Turn new requests away, let the running ones end; a second signal ends at once."""
+        running = self.running
+        if running is not None:
+            running.engine.drain()
+        super().handle_exit(sig, frame)
+
+    @property
+    def running(self) -> State | None:
+        """The application's state, once it has started."""
+        app: Any = self.config.app
+        return getattr(app.state, "running", None)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags; each is also a setting."""
+    parser = argparse.ArgumentParser(
+        prog="python -m service",
+        description="Serve translations and their attention.",
+        epilog=f"Every flag is also a variable ({PREFIX}PORT=8080); docs/serving.md lists all settings.",
+    )
+    fields = Settings.model_fields
+    for name, kind in (("host", str), ("port", int), ("models", str), ("device", str)):
+        parser.add_argument(f"--{name}", type=kind, help=fields[name].description)
+    parser.add_argument("--version", action="version", version=f"Interlinear {__version__}")
+    return parser
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, bound before anything slow starts."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    listener.set_inheritable(True)
+    return listener
+
+
+def _missing_device(device: str) -> str | None:
+    import torch
+
+    if not torch.cuda.is_available():
+        return f"--device {device}: PyTorch sees no GPU here; use --device auto or cpu."
+    count = torch.cuda.device_count()
+    if int(device.partition(":")[2] or 0) >= count:
+        return f"--device {device}: there are {count} GPUs here, counted from 0."
+    return None
+
+
+def _report(server: Server, settings: Settings, listener: socket.socket) -> None:
+    """Say where the server is and what it serves, once that is known."""
+    wait = threading.Event()
+    while not (server.started and server.running and server.running.models.settled):
+        if server.should_exit or wait.wait(0.1):
+            return
+    port = listener.getsockname()[1]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    lines = [f"Interlinear {__version__} at http://{host}:{port}/ (API: /docs)"]
+    served = server.running.models.served
+    lines += [f"  {model.name} {model.version}: {model.source} to {model.target} on {model.device}" for model in served]
+    if not served:
+        folders = ", ".join(str(folder) for folder in settings.models)
+        lines.append(f"  no model can be served from {folders}; docs/training.md says how to make one")
+    print("\n".join(lines), flush=True)
+
+
+def _configure_logging(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Every setting of the server: an environment variable `INTERLINEAR_<NAME>`, some of them flags too."""
+
+from __future__ import annotations
+
+import os
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "INTERLINEAR_"
+
+_PATH_SEPARATOR = os.pathsep
+
+
+class Settings(BaseSettings):
+    """What the server may be told. Lists are written in one line, see each field."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    models: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (Path("models"), Path("var/models")),
+        description="Model folders, separated by ':' (';' on Windows); the same name in a later folder wins.",
+    )
+    device: str = Field("auto", description="auto (a GPU when there is one), cpu, cuda or cuda:N.")
+    pin: Annotated[dict[str, int], NoDecode] = Field(
+        default_factory=dict, description="Versions to serve instead of the highest, as in en-fr=1,fr-en=2."
+    )
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads for the model; 0 leaves the choice to PyTorch.")
+    poll_seconds: float = Field(5.0, gt=0, le=3600, description="Seconds between two looks at the model folders.")
+    drain_seconds: int = Field(
+        30, ge=0, le=3600, description="Seconds that running requests get when the server stops."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Other origins whose pages may call the API, separated by commas; none by default."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+    max_body_bytes: int = Field(1_048_576, ge=1, description="Bytes of a request body.")
+    max_texts: int = Field(128, ge=1, description="Texts of one request.")
+    max_characters: int = Field(20_000, ge=1, description="Characters (code points) of all texts of one request.")
+    max_beam_size: int = Field(16, ge=1, description="Beam size of one request.")
+    max_n_best: int = Field(10, ge=1, description="Candidates for each sentence.")
+    max_attention_cells: int = Field(250_000, ge=1, description="Attention weights in one answer.")
+    queue_size: int = Field(64, ge=1, description="Requests that may wait for the model.")
+    deadline_seconds: float = Field(60.0, gt=0, le=3600, description="Seconds from a request's arrival to its answer.")
+    batch_texts: int = Field(64, ge=1, description="Texts translated in one batch.")
+    batch_characters: int = Field(16_000, ge=1, description="Characters translated in one batch.")
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split_paths(cls, value: Any) -> Any:
+        return [part for part in value.split(_PATH_SEPARATOR) if part] if isinstance(value, str) else value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("pin", mode="before")
+    @classmethod
+    def _split_pins(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pins = dict(part.partition("=")[::2] for part in value.split(",") if part.strip())
+        if not all(name.strip() and version.strip().isdecimal() for name, version in pins.items()):
+            raise ValueError("must look like en-fr=1,fr-en=2")
+        return {name.strip(): int(version) for name, version in pins.items()}
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            raise ValueError("must be auto, cpu, cuda or cuda:N")
+        return value
+
+    def limits(self) -> dict[str, float]:
+        """The limits that clients should know, as `GET /v1/limits` publishes them."""
+        return {name: getattr(self, name) for name in LIMITS}
+
+
+LIMITS = (
+    "max_body_bytes",
+    "max_texts",
+    "max_characters",
+    "max_beam_size",
+    "max_n_best",
+    "max_attention_cells",
+    "queue_size",
+    "deadline_seconds",
+)
+
+
+def unknown_variables(environment: dict[str, str]) -> list[str]:
+    """A warning for every `INTERLINEAR_` variable that is no setting, most likely a slip of the pen."""
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    warnings = []
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = get_close_matches(name.upper(), known, n=1)
+            warnings.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return warnings
