@@ -60,7 +60,7 @@ def recurrent_layer(cell: Cell, input_size: int, hidden_size: int) -> nn.RNNBase
             nn.init.zeros_(parameter)
     if cell == "lstm":
         with torch.no_grad():
-            layer.bias_ih_l0[hidden_size : 2 * hidden_size] = 1.0  # type: ignore[index]
+            dict(layer.named_parameters())["bias_ih_l0"][hidden_size : 2 * hidden_size] = 1.0
     return layer
 
 
@@ -119,9 +119,7 @@ class RecurrentStack(nn.Module):
         if not self.training or self.dropout == 0:
             return [None] * len(self.layers)
         widths = [inputs.shape[-1]] + [self.hidden_size] * (len(self.layers) - 1)
-        return [
-            shared_dropout(inputs.new_empty((inputs.shape[0], 1, width)), self.dropout) for width in widths
-        ]
+        return [shared_dropout(inputs.new_empty((inputs.shape[0], 1, width)), self.dropout) for width in widths]
 
     def unroll(self, inputs: Tensor, state: RecurrentState, extra: Tensor | None = None) -> Tensor:
         """Run whole sequences; no Python loop over time.
@@ -162,7 +160,8 @@ class RecurrentStack(nn.Module):
         for index, layer in enumerate(self.layers):
             mask = masks[index] if masks else None
             entering = self._enter(index, below, None if mask is None else mask[:, 0], extra)
-            weights = (layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0)
+            input_weight, hidden_weight, input_bias, hidden_bias = layer.parameters()
+            weights = (input_weight, hidden_weight, input_bias, hidden_bias)
             if state.cell is not None:
                 output, memory = torch.lstm_cell(entering, (state.hidden[index], state.cell[index]), *weights)
                 cells.append(memory)

@@ -98,7 +98,8 @@ class ModelConfig:
         if self.tying == "three_way" and self.source_vocabulary != self.target_vocabulary:
             raise ConfigError(
                 "model.tying = 'three_way' needs one shared vocabulary, but the sides have "
-                f"{self.source_vocabulary} and {self.target_vocabulary} entries; set units.shared = true or tying = 'two_way'"
+                f"{self.source_vocabulary} and {self.target_vocabulary} entries; set units.shared = true or "
+                "tying = 'two_way'"
             )
 
     def _check_attention(self) -> None:

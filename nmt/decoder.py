@@ -1,5 +1,7 @@
-"""Target so far + source -> next unit. Shapes: B sentences, R rows (K hypotheses of each
-sentence, R = B K), T target length, E embedding, H hidden, C context, V vocabulary, L layers.
+"""Target so far + source -> next unit.
+
+Shapes: B sentences, R rows (K hypotheses of each sentence, R = B K), T target length,
+E embedding, H hidden, C context, V vocabulary, L layers.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from nmt.attention import Attended
 from nmt.cells import RecurrentStack, RecurrentState, shared_dropout
@@ -140,9 +143,11 @@ class Conditional(Wiring):
             dropout=config.dropout,
         )
 
+    @override
     def masks(self, embedded: Tensor) -> list[Tensor | None]:
         return self.stack.masks(embedded)
 
+    @override
     def step(
         self, embedded: Tensor, state: DecoderState, masks: list[Tensor | None] | None = None
     ) -> tuple[Tensor, Tensor | None, DecoderState]:
@@ -151,6 +156,7 @@ class Conditional(Wiring):
         feature = self.attend_out(output, attended.context)
         return feature, attended.weights, state.after(recurrent)
 
+    @override
     def unroll(self, embedded: Tensor, state: DecoderState) -> Unrolled:
         if not self.whole_sequence:
             return super().unroll(embedded, state)
@@ -176,9 +182,11 @@ class InputFeeding(Wiring):
             dropout=config.dropout,
         )
 
+    @override
     def masks(self, embedded: Tensor) -> list[Tensor | None]:
         return self.stack.masks(torch.cat((embedded, embedded), dim=-1))
 
+    @override
     def step(
         self, embedded: Tensor, state: DecoderState, masks: list[Tensor | None] | None = None
     ) -> tuple[Tensor, Tensor | None, DecoderState]:
@@ -197,9 +205,7 @@ class Parallel(Wiring):
 
     def __init__(self, config: ModelConfig, context_size: int) -> None:
         super().__init__(config, context_size)
-        self.bottom = RecurrentStack(
-            config.cell, config.embedding_size, config.decoder_size, 1, dropout=config.dropout
-        )
+        self.bottom = RecurrentStack(config.cell, config.embedding_size, config.decoder_size, 1, dropout=config.dropout)
         self.upper = RecurrentStack(
             config.cell,
             config.decoder_size,
@@ -212,9 +218,11 @@ class Parallel(Wiring):
             dropout=config.dropout,
         )
 
+    @override
     def masks(self, embedded: Tensor) -> list[Tensor | None]:
         raise NotImplementedError("the parallel wiring never loops over steps in training")
 
+    @override
     def step(
         self, embedded: Tensor, state: DecoderState, masks: list[Tensor | None] | None = None
     ) -> tuple[Tensor, Tensor | None, DecoderState]:
@@ -225,6 +233,7 @@ class Parallel(Wiring):
         feature = self.attend_out(output, attended.context)
         return feature, attended.weights, state.after(bottom.stack(upper))
 
+    @override
     def unroll(self, embedded: Tensor, state: DecoderState) -> Unrolled:
         bottom, upper = state.recurrent.split(1)
         asking = self.bottom.unroll(embedded, bottom)  # (B, T, H)

@@ -64,7 +64,8 @@ class Encoder(nn.Module):
                 entering = entering * shared_dropout(entering, self.dropout)
             outputs: list[Tensor] = []
             final: list[Tensor] = []
-            for way, layer in enumerate(directions):  # type: ignore[arg-type]
+            assert isinstance(directions, nn.ModuleList)
+            for way, layer in enumerate(directions):
                 output, _ = layer(_turn(entering, turned) if way else entering)
                 final.append(output.gather(1, last.expand(-1, 1, output.shape[-1]))[:, 0])
                 outputs.append(_turn(output, turned) if way else output)

@@ -197,4 +197,3 @@ def _ended(sentence: _Sentence, open_scores: Tensor, n_best: int, alpha: float) 
     worst_kept = sorted((h.score for h in sentence.finished), reverse=True)[n_best - 1]
     # log-probabilities only fall, so the longest length is the kindest an open one can hope for
     return best_open / length_penalty(sentence.limit, alpha) <= worst_kept
-

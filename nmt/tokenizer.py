@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sentencepiece
+from typing_extensions import override
 
 from nmt.config import BOS, EOS, PAD, UNK
 from nmt.errors import BundleError
@@ -145,15 +146,19 @@ class SentencePieceTokenizer(Tokenizer):
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
 
     @property
+    @override
     def size(self) -> int:
         return int(self._processor.vocab_size())
 
+    @override
     def surfaces(self, text: str) -> tuple[list[str], list[int]]:
         return self._processor.encode(text, out_type=str), self._processor.encode(text)
 
+    @override
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         return self._processor.encode(list(texts)) if texts else []
 
+    @override
     def piece(self, id_: int) -> str:
         return str(self._processor.id_to_piece(id_))
 
@@ -166,15 +171,19 @@ class CharacterTokenizer(Tokenizer):
         self._ids = {piece: id_ for id_, piece in enumerate(pieces) if id_ not in SPECIAL}
 
     @property
+    @override
     def size(self) -> int:
         return len(self._pieces)
 
+    @override
     def surfaces(self, text: str) -> tuple[list[str], list[int]]:
         characters = list(text.replace(" ", SPACE))
         return characters, [self._ids.get(character, UNK) for character in characters]
 
+    @override
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         return [self.surfaces(text)[1] for text in texts]
 
+    @override
     def piece(self, id_: int) -> str:
         return self._pieces[id_]

@@ -24,9 +24,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         feature_gradient = torch.empty_like(features)
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32)
         bias_gradient = torch.zeros_like(bias, dtype=torch.float32)
-        for rows, target, into in zip(
-            features.split(ROWS), targets.split(ROWS), feature_gradient.split(ROWS), strict=True
-        ):
+        for start in range(0, len(features), ROWS):
+            at = slice(start, start + ROWS)
+            rows, target, into = features[at], targets[at], feature_gradient[at]
             logits = torch.addmm(bias, rows, weight.t()).float()  # (rows, V)
             normaliser = logits.logsumexp(dim=1)
             true = logits.gather(1, target[:, None])[:, 0] - normaliser
@@ -34,7 +34,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             likelihood -= true.sum()
             loss -= (1 - smoothing) * true.sum() + smoothing * spread.sum()
             gradient = logits.sub_(normaliser[:, None]).exp_().sub_(smoothing / vocabulary)
-            gradient.scatter_add_(1, target[:, None], torch.full_like(target[:, None], smoothing - 1, dtype=torch.float32))
+            gradient[torch.arange(len(target)), target] += smoothing - 1
             bias_gradient += gradient.sum(dim=0)
             narrow = gradient.to(features.dtype)
             torch.mm(narrow, weight, out=into)
@@ -44,7 +44,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return loss, likelihood
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         features, weight, bias = ctx.saved_tensors
         return features * scale, weight * scale, bias * scale, None, None
 

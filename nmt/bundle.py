@@ -1,0 +1,278 @@
+"""ModelBundle: one folder that is the model.
+
+model.safetensors   weights: int8 matrices with one fp32 scale a row (`NAME.scale`), or fp32
+config.json         format_version, languages, architecture, token ids, text normalisation
+source.spm …        the vocabulary of each side (one file when shared)
+card.json README.md what it was trained on, its scores, its licence
+manifest.json       size and SHA-256 of every other file
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nmt.config import BOS, EOS, PAD, UNK, ModelConfig, build
+from nmt.errors import BundleError, ConfigError
+from nmt.model import Seq2Seq
+from nmt.tokenizer import Tokenizer
+
+FORMAT_VERSION = 1
+WEIGHTS, CONFIG, CARD, README, MANIFEST = "model.safetensors", "config.json", "card.json", "README.md", "manifest.json"
+_SCALE = ".scale"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleConfig:
+    """`config.json`: all that is needed to use the weights.
+
+    Attributes:
+        format_version: 1.
+        name: The bundle's name, `en-fr`.
+        source, target: Language codes (BCP 47).
+        architecture: `ModelConfig.to_dict()`.
+        source_units, target_units: File of each side's vocabulary; the same one when shared.
+        longest_source: Longest source, in units, that training has seen often enough; longer
+            sentences are split.
+        token_ids, normalisation: Fixed in this format; written down for readers of other languages.
+    """
+
+    format_version: int
+    name: str
+    source: str
+    target: str
+    architecture: dict[str, Any]
+    source_units: str
+    target_units: str
+    longest_source: int
+    token_ids: dict[str, Any] = field(
+        default_factory=lambda: {"padding": PAD, "unknown": UNK, "start": BOS, "end": EOS}
+    )
+    normalisation: dict[str, Any] = field(
+        default_factory=lambda: {"unicode": "NFC", "white_space": "single", "control_characters": "removed"}
+    )
+
+
+def quantise(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices as int8 with one scale a row, max |row| / 127; vectors stay fp32."""
+    stored: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        tensor = tensor.detach().float().cpu()
+        if tensor.dim() == 2:
+            scale = (tensor.abs().amax(dim=1) / 127).clamp_min(1e-12)
+            stored[name] = (tensor / scale[:, None]).round().to(torch.int8)
+            stored[name + _SCALE] = scale
+        else:
+            stored[name] = tensor.contiguous().clone()
+    return stored
+
+
+def dequantise(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `quantise`, in fp32."""
+    return {
+        name: tensor.float() * stored[name + _SCALE][:, None] if tensor.dtype == torch.int8 else tensor.float()
+        for name, tensor in stored.items()
+        if not name.endswith(_SCALE)
+    }
+
+
+def versions(folder: Path) -> list[int]:
+    """Versions under `models/<name>` whose manifest is there, ascending."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / MANIFEST).is_file())
+
+
+def latest(folder: Path) -> Path:
+    """The highest complete version under `models/<name>`.
+
+    Raises:
+        BundleError: There is none.
+    """
+    found = versions(folder)
+    if not found:
+        raise BundleError(
+            f"{folder} holds no model version (a folder named 1, 2, … with a {MANIFEST}); train one or copy one there"
+        )
+    return folder / str(found[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class ModelBundle:
+    """A bundle on disk, checked; `load` reads it, `save` writes one.
+
+    Attributes:
+        path: Its folder.
+        version: The folder's number; 0 for a bundle that is not published.
+        config: What `config.json` says.
+        card: What `card.json` says.
+        sha256: Digest of the manifest, which names every file's: the identity of the bundle.
+    """
+
+    path: Path
+    version: int
+    config: BundleConfig
+    card: dict[str, Any]
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The bundle's name, `en-fr`."""
+        return self.config.name
+
+    @property
+    def source(self) -> str:
+        """Source language code."""
+        return self.config.source
+
+    @property
+    def target(self) -> str:
+        """Target language code."""
+        return self.config.target
+
+    @classmethod
+    def load(cls, path: Path | str) -> ModelBundle:
+        """Read and verify `models/<name>/<version>`, or the highest version of `models/<name>`.
+
+        Raises:
+            BundleError: A file is missing or damaged, the format is newer, or a field is unknown;
+                the message names the file and the remedy.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise BundleError(f"{path} is not a folder; name a model folder such as models/en-fr")
+        if not (path / MANIFEST).exists() and not (path / CONFIG).exists():
+            path = latest(path)
+        sha256 = _verify(path)
+        values = _read_json(path / CONFIG)
+        version = values.get("format_version")
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise BundleError(
+                f"{path / CONFIG} has format_version {version!r}; this Interlinear reads up to {FORMAT_VERSION}. "
+                "Install a newer Interlinear, or export the model again"
+            )
+        try:
+            config = build(BundleConfig, values, CONFIG)
+            ModelConfig.from_dict(config.architecture)
+        except ConfigError as error:
+            raise BundleError(
+                f"{path / CONFIG}: {error}; the file was edited or made by another version: export the model again"
+            ) from None
+        return cls(path, int(path.name) if path.name.isdigit() else 0, config, _read_json(path / CARD), sha256)
+
+    def model(self) -> Seq2Seq:
+        """The network with its weights, fp32, on the CPU, in evaluation mode."""
+        model = Seq2Seq(ModelConfig.from_dict(self.config.architecture))
+        place = self.path / WEIGHTS
+        try:
+            weights = dequantise(load_file(place))
+        except (SafetensorError, KeyError, OSError) as error:
+            raise BundleError(f"{place} is damaged ({error}); copy the whole folder again or export it again") from None
+        wanted = {name: parameter.shape for name, parameter in model.named_parameters()}
+        given = {name: tensor.shape for name, tensor in weights.items()}
+        if wanted != given:
+            wrong = sorted(set(wanted.items()) ^ set(given.items()))[0][0]
+            raise BundleError(
+                f"{place} does not fit {CONFIG} at {wrong!r}, they are of different models; copy the whole folder again"
+            )
+        model.load_state_dict(weights, strict=False)
+        return model.eval()
+
+    def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
+        """Source and target tokenizer; one object when the file is shared."""
+        source = Tokenizer.load(self.path / self.config.source_units)
+        shared = self.config.target_units == self.config.source_units
+        return source, source if shared else Tokenizer.load(self.path / self.config.target_units)
+
+    @staticmethod
+    def save(
+        path: Path,
+        *,
+        config: BundleConfig,
+        weights: Mapping[str, Tensor],
+        units: list[Path],
+        card: dict[str, Any],
+        readme: str,
+    ) -> None:
+        """Write a bundle beside `path`, then rename it there; what stood there is replaced.
+
+        Args:
+            path: Folder of the bundle.
+            config: Contents of `config.json`.
+            weights: fp32 weights by parameter name, shared ones once; stored as int8.
+            units: Vocabulary files to copy in.
+            card: Contents of `card.json`.
+            readme: The card for people, Markdown.
+        """
+        beside = path.with_name(path.name + ".part")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        save_file(quantise(weights), beside / WEIGHTS)
+        for file in units:
+            shutil.copyfile(file, beside / file.name)
+        _write_json(beside / CONFIG, asdict(config))
+        _write_json(beside / CARD, card)
+        (beside / README).write_text(readme, "utf-8")
+        files = {
+            file.name: {"bytes": file.stat().st_size, "sha256": _digest(file)} for file in sorted(beside.iterdir())
+        }
+        _write_json(beside / MANIFEST, {"format_version": FORMAT_VERSION, "files": files})
+        shutil.rmtree(path, ignore_errors=True)
+        beside.rename(path)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _verify(path: Path) -> str:
+    """Check every file against the manifest; return the manifest's own digest."""
+    manifest = _read_json(path / MANIFEST)
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not {WEIGHTS, CONFIG, CARD} <= files.keys():
+        raise BundleError(f"{path / MANIFEST} does not list the bundle's files; copy the whole folder again")
+    for name, entry in files.items():
+        if Path(name).name != name:
+            raise BundleError(
+                f"{path / MANIFEST} names {name!r}, which is not a file of this folder; copy the whole folder again"
+            )
+        file = path / name
+        if not file.is_file():
+            raise BundleError(f"{file} is missing; copy the whole folder again or export the model again")
+        if not isinstance(entry, dict) or _digest(file) != entry.get("sha256"):
+            raise BundleError(
+                f"{file} is damaged: its checksum is not the one in {MANIFEST}; "
+                "copy the whole folder again or export the model again"
+            )
+    return _digest(path / MANIFEST)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{path} is missing; copy the whole folder again or export the model again") from None
+    except (ValueError, OSError) as error:
+        raise BundleError(
+            f"{path} is damaged ({error}); copy the whole folder again or export the model again"
+        ) from None
+    if not isinstance(values, dict):
+        raise BundleError(
+            f"{path} is damaged (not a JSON object); copy the whole folder again or export the model again"
+        )
+    return values
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", "utf-8")

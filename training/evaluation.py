@@ -1,0 +1,123 @@
+"""BLEU, chrF2 and TER of a run's best weights on its test file, with sacreBLEU's signatures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import sacrebleu
+import torch
+from sacrebleu.metrics import BLEU, CHRF, TER
+from torch import Tensor
+from tqdm import tqdm
+
+from nmt.bundle import dequantise, quantise
+from nmt.errors import NmtError
+from nmt.model import Seq2Seq
+from nmt.translator import Translator
+from training import checkpoint
+from training.config import Recipe
+from training.loop import BEST, model_config, tokenizers
+from training.validation import bleu_tokenizer
+
+BEAM_SIZE = 5
+EXAMPLES = 20
+CHUNK = 256
+
+
+def scores(outputs: list[str], references: list[str], language: str) -> dict[str, dict[str, Any]]:
+    """Corpus BLEU, chrF2 and TER, each with its signature."""
+    metrics = {"bleu": BLEU(tokenize=bleu_tokenizer(language)), "chrf": CHRF(), "ter": TER()}
+    found = {}
+    for name, metric in metrics.items():
+        score = metric.corpus_score(outputs, [references])
+        found[name] = {"score": round(score.score, 2), "signature": str(metric.get_signature())}
+    return found
+
+
+def load_best(recipe: Recipe, folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights with the best validation score, and when they came.
+
+    Raises:
+        NmtError: The run has no such checkpoint yet.
+    """
+    if not (folder / BEST).exists():
+        raise NmtError(f"{folder / BEST} is missing; train first: python -m training train RECIPE")
+    return checkpoint.load(folder / BEST)
+
+
+def build_translator(recipe: Recipe, folder: Path, weights: dict[str, Tensor]) -> Translator:
+    """A translator with these weights and the run's vocabulary."""
+    source, target = tokenizers(folder)
+    model = Seq2Seq(model_config(recipe, source, target))
+    model.load_state_dict(weights, strict=False)
+    return Translator(
+        model,
+        source,
+        target,
+        target=recipe.target,
+        longest_source=recipe.training.max_tokens,
+        device=recipe.training.device,
+    )
+
+
+def evaluate(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """Translate `test.tsv` with the weights as they will be shipped; write `evaluation.json`.
+
+    The weights are rounded to int8 rows as a bundle stores them; the BLEU of the fp32 weights
+    stands beside.
+    """
+    if recipe.training.threads:
+        torch.set_num_threads(recipe.training.threads)
+    weights, best = load_best(recipe, folder)
+    pairs = [line.split("\t") for line in (folder / "test.tsv").read_text("utf-8").splitlines() if line]
+    sources, references = [p[0] for p in pairs], [p[1] for p in pairs]
+    stored = build_translator(recipe, folder, dequantise(quantise(weights)))
+    outputs = translate_all(stored, sources, "test, as stored")
+    exact = translate_all(build_translator(recipe, folder, weights), sources, "test, fp32")
+    report: dict[str, Any] = {
+        "pairs": len(pairs),
+        "beam_size": BEAM_SIZE,
+        "update": best["update"],
+        **scores(outputs, references, recipe.target),
+        "fp32_bleu": scores(exact, references, recipe.target)["bleu"]["score"],
+        "validation": {"bleu_greedy": round(best["bleu"], 2), "loss": round(best["loss"], 4)},
+        "examples": _examples(sources, references, outputs),
+    }
+    beside = folder / "evaluation.json.part"
+    beside.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    beside.replace(folder / "evaluation.json")
+    for name in ("bleu", "chrf", "ter"):
+        print(f"{name.upper():5} {report[name]['score']:6.2f}  {report[name]['signature']}")
+    print(f"BLEU of the fp32 weights {report['fp32_bleu']:.2f}; {len(pairs)} pairs, beam {BEAM_SIZE}")
+    return report
+
+
+def translate_all(translator: Translator, sources: list[str], title: str) -> list[str]:
+    """Translate one text a line, with a progress bar; a line break inside a translation cannot occur."""
+    order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
+    outputs = [""] * len(sources)
+    with tqdm(total=len(sources), desc=title, unit="sentence", dynamic_ncols=True) as progress:
+        for start in range(0, len(order), CHUNK):
+            rows = order[start : start + CHUNK]
+            for row, translation in zip(
+                rows, translator.translate([sources[i] for i in rows], beam_size=BEAM_SIZE), strict=True
+            ):
+                outputs[row] = translation.text
+            progress.update(len(rows))
+    return outputs
+
+
+def _examples(sources: list[str], references: list[str], outputs: list[str]) -> list[dict[str, Any]]:
+    """Some of the test file, evenly spread, as they came out."""
+    stride = max(1, len(sources) // EXAMPLES)
+    return [
+        {
+            "source": sources[i],
+            "reference": references[i],
+            "translation": outputs[i],
+            "chrf": round(sacrebleu.sentence_chrf(outputs[i], [references[i]]).score, 1),
+        }
+        for i in range(0, len(sources), stride)
+    ][:EXAMPLES]

@@ -1,0 +1,161 @@
+"""A finished run -> a bundle: weights, vocabulary, card."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmt import __version__
+from nmt.bundle import FORMAT_VERSION, BundleConfig, ModelBundle
+from nmt.errors import NmtError
+from training.config import Recipe
+from training.evaluation import load_best
+from training.loop import model_config, tokenizers
+from training.stream import CorpusIndex
+
+SEEN = 20
+"""A length counts as seen in training when at least so many sources are that long or longer."""
+
+
+def export(recipe: Recipe, folder: Path) -> Path:
+    """Write `folder/bundle` from the best checkpoint and `evaluation.json`; returns its path.
+
+    Raises:
+        NmtError: An earlier stage has not run.
+    """
+    source, target = tokenizers(folder)
+    weights, best = load_best(recipe, folder)
+    try:
+        evaluation = json.loads((folder / "evaluation.json").read_text("utf-8"))
+        cleaning = json.loads((folder / "cleaning.json").read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise NmtError(
+            f"{error.filename} is missing; run the stages before this one: python -m training run RECIPE"
+        ) from None
+    units = [
+        path
+        for side in ("source", "target")
+        for path in sorted(folder.glob(f"{side}.*"))
+        if path.suffix in (".spm", ".json")
+    ]
+    index = CorpusIndex.build(folder / "train.tsv", source, target, recipe.training.max_tokens)
+    lengths = np.sort(index.lengths[:, 0])
+    config = BundleConfig(
+        format_version=FORMAT_VERSION,
+        name=recipe.name,
+        source=recipe.source,
+        target=recipe.target,
+        architecture=model_config(recipe, source, target).to_dict(),
+        source_units=units[0].name,
+        target_units=units[-1].name,
+        longest_source=int(lengths[-min(SEEN, len(lengths))]),
+    )
+    card = {
+        "title": recipe.card.title or f"{recipe.source} to {recipe.target}",
+        "source": recipe.source,
+        "target": recipe.target,
+        "date": datetime.now(UTC).date().isoformat(),
+        "interlinear": __version__,
+        "commit": _commit(),
+        "data": {
+            "description": recipe.card.data,
+            "licence": recipe.card.licence,
+            "attribution": recipe.card.attribution,
+            "pairs": cleaning.get("parts", {}),
+            "dropped_by_cleaning": cleaning.get("dropped", 0),
+        },
+        "parameters": sum(tensor.numel() for tensor in weights.values()),
+        "evaluation": {key: value for key, value in evaluation.items() if key != "examples"},
+        "examples": evaluation["examples"],
+        "notes": recipe.card.notes,
+        "updates": best["update"],
+        "recipe": _portable(asdict(recipe)),
+    }
+    bundle = folder / "bundle"
+    ModelBundle.save(bundle, config=config, weights=weights, units=units, card=card, readme=_readme(recipe, card))
+    return bundle
+
+
+def _portable(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe without the folders of the machine it ran on."""
+    recipe["data"] = {**recipe["data"], "folder": "."}
+    return {**recipe, "run": ""}
+
+
+def _commit() -> str:
+    """The project's commit, if it runs from a clone."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return ""
+    return found.stdout.strip()
+
+
+def _readme(recipe: Recipe, card: dict[str, Any]) -> str:
+    evaluation, data = card["evaluation"], card["data"]
+    rows = "\n".join(
+        f"| {title} | {evaluation[key]['score']:.2f} | `{evaluation[key]['signature']}` |"
+        for key, title in (("bleu", "BLEU"), ("chrf", "chrF2"), ("ter", "TER"))
+    )
+    examples = "\n".join(
+        f"| {_cell(e['source'])} | {_cell(e['translation'])} | {_cell(e['reference'])} |" for e in card["examples"][:8]
+    )
+    settings = json.dumps(card["recipe"], ensure_ascii=False, indent=2)
+    parts = data["pairs"]
+    made = f"{card['date']} with Interlinear {card['interlinear']}" + (
+        f", commit {card['commit']}" if card["commit"] else ""
+    )
+    licence, attribution = data["licence"] or "not stated", data["attribution"] or "not stated"
+    return f"""# {card["title"]}
+
+Translates `{recipe.source}` to `{recipe.target}`. An encoder-decoder {recipe.model.get("cell", "lstm").upper()}, context
+`{recipe.model.get("context", "attention")}`, {card["parameters"] / 1e6:.1f} million parameters, stored as int8 with one
+scale a row. Trained {made}, {card["updates"]} updates.
+
+## Data
+
+{data["description"] or "Not stated."} Licence: {licence}. Attribution: {attribution}.
+Pairs: {parts.get("train", "?")} for training, {parts.get("valid", "?")} for validation,
+{parts.get("test", "?")} for testing; cleaning dropped {data["dropped_by_cleaning"]}.
+
+## Scores
+
+On the test file ({evaluation["pairs"]} pairs), beam {evaluation["beam_size"]}, weights as stored
+(BLEU of the fp32 weights: {evaluation["fp32_bleu"]:.2f}).
+
+| metric | score | sacreBLEU signature |
+|---|---|---|
+{rows}
+
+## As it comes
+
+Evenly spread over the test file, not chosen.
+
+| source | translation | reference |
+|---|---|---|
+{examples}
+
+{card["notes"]}
+
+## Recipe
+
+```json
+{settings}
+```
+"""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

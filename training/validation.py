@@ -1,0 +1,88 @@
+"""Validation during training: loss by teacher forcing, BLEU by greedy search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import sacrebleu
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmt.batch import Batch, pad
+from nmt.config import EOS, PAD
+from nmt.model import Seq2Seq
+from nmt.search import beam_search
+from nmt.text import normalise
+from nmt.tokenizer import Tokenizer
+
+SAMPLE = 500
+"""Pairs translated for BLEU, spread evenly over the validation file; the loss is over all."""
+
+ROWS = 64
+
+
+def bleu_tokenizer(language: str) -> str:
+    """SacreBLEU's tokenizer for a target language: `13a`, or by characters where words are not spaced."""
+    return {"zh": "zh", "ja": "char", "th": "char"}.get(language.split("-")[0].lower(), "13a")
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Scores of one moment of training.
+
+    Attributes:
+        loss: Nats a target token, EOS included, without smoothing.
+        bleu: sacreBLEU of greedy translations of `pairs` sentences.
+    """
+
+    loss: float
+    bleu: float
+    pairs: int
+
+
+class Validator:
+    """Scores weights on a validation file, through a model of its own in fp32.
+
+    Args:
+        model: Takes the weights; in evaluation mode.
+        source, target: Tokenizers.
+        language: Code of the target language, which decides BLEU's tokenizer.
+        path: TSV file, `source TAB target` a line, raw.
+    """
+
+    def __init__(self, model: Seq2Seq, source: Tokenizer, target: Tokenizer, language: str, path: Path) -> None:
+        self.model, self.target, self.tokenize = model, target, bleu_tokenizer(language)
+        self.device = next(model.parameters()).device
+        pairs = [line.split("\t") for line in path.read_text("utf-8").splitlines() if line]
+        sources = source.ids([normalise(pair[0]).text for pair in pairs])
+        targets = target.ids([normalise(pair[1]).text for pair in pairs])
+        order = sorted(range(len(pairs)), key=lambda i: (len(sources[i]), len(targets[i])))
+        self.batches = [
+            Batch.of([sources[i] for i in rows], [targets[i] for i in rows], self.device)
+            for rows in (order[start : start + ROWS] for start in range(0, len(order), ROWS))
+        ]
+        stride = max(1, len(order) // SAMPLE)
+        sample = order[::stride][:SAMPLE]
+        self.sources = [[*sources[i], EOS] for i in sample]
+        self.references = [pairs[i][1] for i in sample]
+
+    @torch.inference_mode()
+    def __call__(self, weights: dict[str, Tensor]) -> Validation:
+        """Score these weights."""
+        self.model.load_state_dict(weights, strict=False)
+        loss = tokens = 0.0
+        for batch in self.batches:
+            real = batch.target_out != PAD
+            logits = self.model.decoder.output(self.model(batch).features[real])
+            loss += float(functional.cross_entropy(logits, batch.target_out[real], reduction="sum"))
+            tokens += float(real.sum())
+        outputs: list[str] = []
+        for start in range(0, len(self.sources), ROWS):
+            sources = self.sources[start : start + ROWS]
+            limits = [2 * len(ids) + 10 for ids in sources]
+            found = beam_search(self.model, pad(sources, self.device), limits=limits, beam_size=1)
+            outputs += [self.target.decode(hypotheses[0].tokens).text for hypotheses in found]
+        bleu = sacrebleu.corpus_bleu(outputs, [self.references], tokenize=self.tokenize).score
+        return Validation(loss / tokens, bleu, len(outputs))
