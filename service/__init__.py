@@ -1,0 +1,1 @@
+"""Interlinear's server: translations and their attention over HTTP."""

@@ -16,6 +16,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from nmt import __version__
+from nmt.errors import ConfigError
 from service.app import create_app
 from service.settings import PREFIX, Settings, unknown_variables
 from service.state import State
@@ -38,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _configure_logging(settings.log_level)
     for warning in unknown_variables(dict(os.environ)):
         logger.warning(warning)
-    if settings.device.startswith("cuda") and (problem := _missing_device(settings.device)):
-        print(problem, file=sys.stderr)
+    if settings.device.startswith("cuda") and not _has_device(settings.device):
         return 2
     try:
         listener = listen(settings.host, settings.port)
@@ -111,15 +111,16 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _missing_device(device: str) -> str | None:
-    import torch
+def _has_device(device: str) -> bool:
+    """Whether there is such a GPU; says so if not, before anything else starts."""
+    from nmt.device import resolve_device  # imports PyTorch, which takes seconds
 
-    if not torch.cuda.is_available():
-        return f"--device {device}: PyTorch sees no GPU here; use --device auto or cpu."
-    count = torch.cuda.device_count()
-    if int(device.partition(":")[2] or 0) >= count:
-        return f"--device {device}: there are {count} GPUs here, counted from 0."
-    return None
+    try:
+        resolve_device(device)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return False
+    return True
 
 
 def _report(server: Server, settings: Settings, listener: socket.socket) -> None:
@@ -129,7 +130,8 @@ def _report(server: Server, settings: Settings, listener: socket.socket) -> None
         if server.should_exit or wait.wait(0.1):
             return
     port = listener.getsockname()[1]
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    host = f"[{host}]" if ":" in host else host
     lines = [f"Interlinear {__version__} at http://{host}:{port}/ (API: /docs)"]
     served = server.running.models.served
     lines += [f"  {model.name} {model.version}: {model.source} to {model.target} on {model.device}" for model in served]

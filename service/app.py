@@ -20,11 +20,12 @@ from starlette.types import Scope
 from nmt import __version__
 from nmt.errors import NmtError
 from service import openapi
+from service.bundles import Loader, load_translator
 from service.engine import Engine
 from service.errors import Problem, respond
 from service.metrics import Metrics
 from service.middleware import Envelope
-from service.models import Loader, ModelStore, load_translator
+from service.models import ModelStore
 from service.routes import catalogue, docs, health, libretranslate, translate
 from service.settings import Settings
 from service.state import State

@@ -40,6 +40,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "beam_size_too_large": (422, "The beam is too wide"),
     "n_best_too_large": (422, "Too many candidates asked for"),
     "attention_too_large": (422, "The attention is too large to send"),
+    "no_attention": (422, "This model has no attention"),
     "empty_text": (422, "There is no text"),
     "several_sentences": (422, "One sentence is needed"),
     "no_such_sentence": (422, "There is no such sentence"),
@@ -54,9 +55,10 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 
 LIBRETRANSLATE_PATHS = ("/translate", "/languages")
 
-_FIELD_NAMES = (
-    "texts source target model version n_best beam_size return granularity text translation sentence format".split()
-)
+_FIELD_NAMES = [
+    *("texts", "source", "target", "model", "version", "n_best", "beam_size", "return", "granularity"),
+    *("text", "translation", "sentence"),
+]
 
 _WORDS = {
     "missing": "This field is needed",

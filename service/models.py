@@ -10,68 +10,18 @@ that hold it have ended.
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from nmt.errors import NmtError
+from service.bundles import Candidate, Fingerprint, Loader, TranslatorLike, find_candidates, load_translator
 from service.errors import Problem
 
-if TYPE_CHECKING:
-    from nmt.translator import TranslatedHypothesis, Translation
-
 logger = logging.getLogger("interlinear.models")
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_VERSION = re.compile(r"[1-9][0-9]{0,8}")
-
-
-class Bundle(Protocol):
-    """What the service needs of `nmt.bundle.ModelBundle`."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def target(self) -> str: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def card(self) -> dict[str, Any]: ...
-    @property
-    def config(self) -> Any: ...
-
-
-class TranslatorLike(Protocol):
-    """What the service needs of `nmt.translator.Translator`."""
-
-    @property
-    def bundle(self) -> Bundle: ...
-    @property
-    def device(self) -> str: ...
-    def translate(self, texts: Sequence[str], *, beam_size: int = 5, n_best: int = 1) -> list[Translation]: ...
-    def attend(self, source_text: str, target_text: str) -> TranslatedHypothesis: ...
-
-
-Loader = Callable[[Path, str], TranslatorLike]
-"""From a version's folder and a device to a translator that has verified its checksums."""
-
-Fingerprint = tuple[tuple[str, int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A version on disk. `fingerprint` changes when any of its files does."""
-
-    name: str
-    version: int
-    folder: Path
-    path: Path
-    fingerprint: Fingerprint
-    complete: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +36,6 @@ class ServedModel:
     device: str
     translator: TranslatorLike
     candidate: Candidate
-
-
-def load_translator(path: Path, device: str) -> TranslatorLike:
-    """The real loader; imported late, since PyTorch takes its time."""
-    from nmt.translator import Translator
-
-    return Translator.load(path, device=device)
 
 
 class ModelStore:
@@ -223,7 +166,7 @@ class ModelStore:
 
     def refresh(self) -> None:
         """Look at the folders once and bring the served models up to date."""
-        self._candidates = found = self._scan()
+        self._candidates = found = find_candidates(self._folders)
         for name in sorted(found):
             self._update(name, found[name])
             if self._stop.is_set():
@@ -231,18 +174,9 @@ class ModelStore:
         for name in sorted(self._served.keys() - found.keys()):
             logger.warning("%s: gone from disk; not served any more", name)
             self._serve({key: model for key, model in self._served.items() if key != name})
+        present = {(candidate.path, candidate.fingerprint) for name in found for candidate in found[name]}
+        self._failures = {key: reason for key, reason in self._failures.items() if key in present}
         self.settled = True
-
-    def _scan(self) -> dict[str, list[Candidate]]:
-        """Candidates by name, best first."""
-        found: dict[str, list[Candidate]] = {}
-        for folder in self._folders:
-            for parent in _folders(folder, _NAME):
-                versions = sorted(_folders(parent, _VERSION), key=lambda path: -int(path.name))
-                candidates = [_candidate(folder, path) for path in versions]
-                if candidates:
-                    found[parent.name] = candidates + found.get(parent.name, [])
-        return found
 
     def _update(self, name: str, candidates: list[Candidate]) -> None:
         pinned = self._pin.get(name)
@@ -305,25 +239,6 @@ class ModelStore:
 
 def _same(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
-
-
-def _folders(folder: Path, name: re.Pattern[str]) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if name.fullmatch(path.name) and path.is_dir())
-    except OSError:
-        return []
-
-
-def _candidate(folder: Path, path: Path) -> Candidate:
-    files = []
-    for file in sorted(path.iterdir()):
-        try:
-            status = file.stat()
-        except OSError:
-            continue  # gone since
-        files.append((file.name, status.st_size, status.st_mtime_ns))
-    complete = any(name == "manifest.json" for name, _, _ in files)
-    return Candidate(path.parent.name, int(path.name), folder, path, tuple(files), complete)
 
 
 def _reason(error: Exception) -> str:

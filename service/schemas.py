@@ -28,9 +28,9 @@ class _Request(BaseModel):
 
     source: Language
     target: Language
-    model: ModelName | None = Field(None, description="Name of a model, where several serve the direction.")
-    version: int | None = Field(None, ge=1, description="Fail unless exactly this version is served.")
-    beam_size: int = Field(5, ge=1, description="Hypotheses that are followed at once; 1 is greedy.")
+    model: ModelName | None = Field(default=None, description="Name of a model, where several serve the direction.")
+    version: int | None = Field(default=None, ge=1, description="Fail unless exactly this version is served.")
+    beam_size: int = Field(default=5, ge=1, description="Hypotheses that are followed at once; 1 is greedy.")
 
 
 class TranslateRequest(_Request):
@@ -53,7 +53,7 @@ class TranslateRequest(_Request):
     )
 
     texts: list[Text] = Field(min_length=1)
-    n_best: int = Field(1, ge=1, description="Candidates for each sentence, at most `beam_size`.")
+    n_best: int = Field(default=1, ge=1, description="Candidates for each sentence, at most `beam_size`.")
     parts: list[Part] = Field(
         default_factory=list,
         alias="return",
@@ -70,8 +70,8 @@ class HeatmapRequest(_Request):
     )
 
     text: Text
-    translation: Text | None = Field(None, description="A given translation; `text` must then be one sentence.")
-    sentence: int = Field(0, ge=0, description="Which sentence of `text` to draw.")
+    translation: Text | None = Field(default=None, description="A given translation; `text` must then be one sentence.")
+    sentence: int = Field(default=0, ge=0, description="Which sentence of `text` to draw.")
     granularity: Granularity = "word"
 
 
@@ -84,7 +84,7 @@ class Token(BaseModel):
     text: str
     span: Offsets | None = Field(description="Half-open code-point offsets.")
     special: bool = False
-    logprob: float | None = Field(None, description="Natural logarithm of the model's probability.")
+    logprob: float | None = Field(default=None, description="Natural logarithm of the model's probability.")
 
 
 class Attention(BaseModel):
@@ -103,7 +103,7 @@ class HypothesisAnswer(BaseModel):
     confidence: float | None
     source_tokens: list[Token] | None = None
     target_tokens: list[Token] | None = None
-    alignment: list[tuple[int, int, float]] | None = Field(None, description="[source, target, weight]")
+    alignment: list[tuple[int, int, float]] | None = Field(default=None, description="[source, target, weight]")
     attention: Attention | None = None
 
 

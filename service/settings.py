@@ -21,36 +21,44 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     models: Annotated[tuple[Path, ...], NoDecode] = Field(
-        (Path("models"), Path("var/models")),
+        default=(Path("models"), Path("var/models")),
         description="Model folders, separated by ':' (';' on Windows); the same name in a later folder wins.",
     )
-    device: str = Field("auto", description="auto (a GPU when there is one), cpu, cuda or cuda:N.")
+    device: str = Field(default="auto", description="auto (a GPU when there is one), cpu, cuda or cuda:N.")
     pin: Annotated[dict[str, int], NoDecode] = Field(
         default_factory=dict, description="Versions to serve instead of the highest, as in en-fr=1,fr-en=2."
     )
-    threads: int = Field(0, ge=0, le=1024, description="CPU threads for the model; 0 leaves the choice to PyTorch.")
-    poll_seconds: float = Field(5.0, gt=0, le=3600, description="Seconds between two looks at the model folders.")
+    threads: int = Field(
+        default=0, ge=0, le=1024, description="CPU threads for the model; 0 leaves the choice to PyTorch."
+    )
+    poll_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="Seconds between two looks at the model folders."
+    )
     drain_seconds: int = Field(
-        30, ge=0, le=3600, description="Seconds that running requests get when the server stops."
+        default=30, ge=0, le=3600, description="Seconds that running requests get when the server stops."
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Other origins whose pages may call the API, separated by commas; none by default."
+        default=(), description="Other origins whose pages may call the API, separated by commas; none by default."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much is logged.")
 
-    max_body_bytes: int = Field(1_048_576, ge=1, description="Bytes of a request body.")
-    max_texts: int = Field(128, ge=1, description="Texts of one request.")
-    max_characters: int = Field(20_000, ge=1, description="Characters (code points) of all texts of one request.")
-    max_beam_size: int = Field(16, ge=1, description="Beam size of one request.")
-    max_n_best: int = Field(10, ge=1, description="Candidates for each sentence.")
-    max_attention_cells: int = Field(250_000, ge=1, description="Attention weights in one answer.")
-    queue_size: int = Field(64, ge=1, description="Requests that may wait for the model.")
-    deadline_seconds: float = Field(60.0, gt=0, le=3600, description="Seconds from a request's arrival to its answer.")
-    batch_texts: int = Field(64, ge=1, description="Texts translated in one batch.")
-    batch_characters: int = Field(16_000, ge=1, description="Characters translated in one batch.")
+    max_body_bytes: int = Field(default=1_048_576, ge=1, description="Bytes of a request body.")
+    max_texts: int = Field(default=128, ge=1, description="Texts of one request.")
+    max_characters: int = Field(
+        default=20_000, ge=1, description="Characters (code points) of all texts of one request."
+    )
+    max_beam_size: int = Field(default=16, ge=1, description="Beam size of one request.")
+    max_n_best: int = Field(default=10, ge=1, description="Candidates for each sentence.")
+    max_attention_cells: int = Field(default=250_000, ge=1, description="Attention weights in one answer.")
+    queue_size: int = Field(default=64, ge=1, description="Requests that may wait for the model.")
+    deadline_seconds: float = Field(
+        default=60.0, gt=0, le=3600, description="Seconds from a request's arrival to its answer."
+    )
+    batch_texts: int = Field(default=64, ge=1, description="Texts translated in one batch.")
+    batch_characters: int = Field(default=16_000, ge=1, description="Characters translated in one batch.")
 
     @field_validator("models", mode="before")
     @classmethod

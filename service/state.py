@@ -23,8 +23,8 @@ class State:
     metrics: Metrics
 
 
-def state_of(request: Request) -> State:
-    """The state that the lifespan put on the app."""
+async def state_of(request: Request) -> State:
+    """The state that the lifespan put on the app; async, since FastAPI sends a plain function to a thread."""
     state: State = request.app.state.running
     return state
 

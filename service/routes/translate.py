@@ -46,6 +46,8 @@ async def translate(body: TranslateRequest, request: Request, running: Running) 
     check_size(body.texts, settings, pointer="/texts")
     check_search(body.beam_size, body.n_best, settings)
     model = running.models.choose(body.source, body.target, body.model, body.version)
+    if {"alignment", "attention"} & set(body.parts):
+        check_attention(model, pointer="/return")
     answer = await while_connected(
         request,
         running.engine.translate(
@@ -84,6 +86,7 @@ async def heatmap(
     check_size([body.translation or ""], settings, pointer="/translation")
     check_search(body.beam_size, 1, settings)
     model = running.models.choose(body.source, body.target, body.model, body.version)
+    check_attention(model, pointer="/model")
     if not body.text.strip():
         raise Problem("empty_text", "The text is empty.", pointer="/text")
     scored = _given_pair(body, request, running, model) if body.translation is not None else None
@@ -138,6 +141,13 @@ def check_search(beam_size: int, n_best: int, settings: Settings) -> None:
     if n_best > beam_size:
         detail = f"n_best = {n_best} needs a beam at least as wide, but beam_size = {beam_size}."
         raise Problem("invalid_options", detail, pointer="/n_best")
+
+
+def check_attention(model: ServedModel, *, pointer: str) -> None:
+    """Raise `Problem` for a model that was built without attention."""
+    if not model.translator.has_attention:
+        detail = f"{model.name} reaches its source without attention, so there is none to show."
+        raise Problem("no_attention", detail, pointer=pointer)
 
 
 async def _given_pair(

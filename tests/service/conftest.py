@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from starlette.testclient import TestClient
+from fastapi import FastAPI
 
 from service.app import create_app
 from service.settings import Settings
 from tests.service.fakes import FakeLoader, write_bundle
 
-Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+class Client(httpx.AsyncClient):
+    """A client that knows its app."""
+
+    app: FastAPI
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("INTERLINEAR_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -32,43 +52,40 @@ def loader() -> FakeLoader:
     return FakeLoader()
 
 
-def settings_for(folder: Path, **values: Any) -> Settings:
-    return Settings(**({"models": [folder], "poll_seconds": 0.05} | values))
-
-
-@pytest.fixture
-def client(folder: Path, loader: FakeLoader) -> Iterator[TestClient]:
-    """A client of a server that is ready."""
-    with TestClient(create_app(settings_for(folder), load=loader)) as client:
-        wait_until(lambda: client.get("/readyz").status_code == 200)
-        yield client
-
-
 @pytest.fixture
 def serve(folder: Path, loader: FakeLoader) -> Serve:
-    """`async with serve(setting=value) as client`: the app in this event loop."""
+    """`async with serve(setting=value) as client`: an app in this event loop, ready unless told otherwise."""
 
     @asynccontextmanager
-    async def start(ready: bool = True, **values: Any) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_app(settings_for(folder, **values), load=loader)
+    async def start(ready: bool = True, **values: Any) -> AsyncIterator[Client]:
+        app = create_app(Settings(**({"models": [folder], "poll_seconds": 0.05} | values)), load=loader)
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://server", timeout=20) as client,
+            Client(transport=transport, base_url="http://server", timeout=20) as client,
         ):
-            client.app = app  # type: ignore[attr-defined]
-            while ready and not app.state.running.models.settled:
-                await asyncio.sleep(0.01)
+            client.app = app
+            if ready:
+                await until(lambda: app.state.running.models.settled)
             yield client
 
     return start
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Return once `condition` holds."""
-    import time
+@pytest.fixture
+async def client(serve: Serve) -> AsyncIterator[Client]:
+    """A client of a server that is ready."""
+    async with serve() as client:
+        yield client
 
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "this never came true"
-        time.sleep(0.01)
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Return once `condition` holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in another thread
+            await asyncio.sleep(0.005)
+
+
+def ask(*texts: str, **more: Any) -> dict[str, Any]:
+    """The body of a request from English to French."""
+    return {"texts": list(texts), "source": "en", "target": "fr"} | more

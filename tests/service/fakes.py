@@ -37,6 +37,7 @@ class FakeTranslator:
 
     bundle: FakeBundle
     device: str = "cpu"
+    has_attention: bool = True
     calls: list[list[str]] = field(default_factory=list)
     before: Callable[[list[str]], None] = lambda texts: None
     shout: str = ""

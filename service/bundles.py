@@ -1,0 +1,118 @@
+"""Bundles on disk, and what the service needs of a translator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from nmt.translator import TranslatedHypothesis, Translation
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+
+class Bundle(Protocol):
+    """What the service needs of `nmt.bundle.ModelBundle`."""
+
+    @property
+    def source(self) -> str:
+        """Code of the source language."""
+
+    @property
+    def target(self) -> str:
+        """Code of the target language."""
+
+    @property
+    def sha256(self) -> str:
+        """Identity of the bundle."""
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """`card.json`."""
+
+    @property
+    def config(self) -> Any:
+        """`config.json`, a dataclass."""
+
+
+class TranslatorLike(Protocol):
+    """What the service needs of `nmt.translator.Translator`."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """Where it came from."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+
+    @property
+    def has_attention(self) -> bool:
+        """False for a model without attention."""
+
+    def translate(self, texts: Sequence[str], *, beam_size: int = 5, n_best: int = 1) -> list[Translation]:
+        """One translation for each text."""
+
+    def attend(self, source_text: str, target_text: str) -> TranslatedHypothesis:
+        """Score a given pair."""
+
+
+Loader = Callable[[Path, str], TranslatorLike]
+"""From a version's folder and a device to a translator that has verified its checksums."""
+
+
+def load_translator(path: Path, device: str) -> TranslatorLike:
+    """The real loader; imported late, since PyTorch takes its time."""
+    from nmt.translator import Translator
+
+    return Translator.load(path, device=device)
+
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version on disk. `fingerprint` changes when any of its files does."""
+
+    name: str
+    version: int
+    folder: Path
+    path: Path
+    fingerprint: Fingerprint
+    complete: bool
+
+
+def find_candidates(folders: Iterable[Path]) -> dict[str, list[Candidate]]:
+    """Candidates by name, best first: those of later folders before, higher versions before lower ones."""
+    found: dict[str, list[Candidate]] = {}
+    for folder in folders:
+        for parent in _folders(folder, _NAME):
+            versions = sorted(_folders(parent, _VERSION), key=lambda path: -int(path.name))
+            candidates = [_candidate(folder, path) for path in versions]
+            if candidates:
+                found[parent.name] = candidates + found.get(parent.name, [])
+    return found
+
+
+def _folders(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if name.fullmatch(path.name) and path.is_dir())
+    except OSError:
+        return []
+
+
+def _candidate(folder: Path, path: Path) -> Candidate:
+    files = []
+    for file in sorted(path.iterdir()):
+        try:
+            status = file.stat()
+        except OSError:
+            continue  # gone since
+        files.append((file.name, status.st_size, status.st_mtime_ns))
+    complete = any(name == "manifest.json" for name, _, _ in files)
+    return Candidate(path.parent.name, int(path.name), folder, path, tuple(files), complete)

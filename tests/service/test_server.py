@@ -1,0 +1,145 @@
+"""The server over a true socket, and on the command line."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from nmt import __version__
+from service.__main__ import Server, listen, main
+from service.app import create_app
+from service.settings import Settings
+from tests.service.conftest import ask
+from tests.service.fakes import FakeLoader
+
+HEAD = b"POST /v1/translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "this never came true"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def server(folder: Path, loader: FakeLoader) -> Iterator[tuple[Server, int]]:
+    """uvicorn in a thread, and its port."""
+    app = create_app(Settings(models=(folder,)), load=loader)
+    listener = listen("127.0.0.1", 0)
+    server = Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    wait_for(lambda: server.started and server.running is not None and server.running.models.settled)
+    yield server, listener.getsockname()[1]
+    server.handle_exit(signal.SIGTERM, None)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def post(port: int, body: object) -> tuple[int, dict[str, object]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", "/v1/translate", json.dumps(body), {"content-type": "application/json"})
+    response = connection.getresponse()
+    answer = response.status, json.loads(response.read())
+    connection.close()
+    return answer
+
+
+def test_a_request_over_a_socket(server: tuple[Server, int]) -> None:
+    status, answer = post(server[1], ask("How are you?"))
+    assert status == 200
+    assert answer["results"][0]["text"] == "HOW ARE YOU?"  # type: ignore[index]
+
+
+def test_a_client_that_hangs_up_is_not_computed(server: tuple[Server, int], loader: FakeLoader) -> None:
+    reached, opened = threading.Event(), threading.Event()
+
+    def hold(texts: list[str]) -> None:
+        reached.set()
+        opened.wait(10)
+
+    loader.before = hold
+    first = threading.Thread(target=post, args=(server[1], ask("first")))
+    first.start()
+    assert reached.wait(10)
+    body = json.dumps(ask("gone")).encode()
+    running = server[0].running
+    assert running is not None
+    queue = running.metrics.queue
+    with socket.create_connection(("127.0.0.1", server[1])) as connection:
+        connection.sendall(HEAD % len(body) + body)
+        wait_for(lambda: queue._value.get() == 1)
+    wait_for(lambda: b'outcome="cancelled"} 1.0' in running.metrics.render())
+    opened.set()
+    first.join(10)
+    assert post(server[1], ask("next"))[0] == 200
+    assert loader.calls == [["first"], ["next"]]
+
+
+def test_a_body_larger_than_it_says_or_may_be(server: tuple[Server, int]) -> None:
+    with socket.create_connection(("127.0.0.1", server[1]), timeout=10) as connection:
+        connection.sendall(HEAD % 99_999_999)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+
+
+def test_the_command_says_where_it_is_and_ends_on_a_signal(tmp_path: Path) -> None:
+    environment = {**os.environ, "INTERLINEAR_PRT": "1", "INTERLINEAR_MODELS": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service", "--port", "0"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.fullmatch(rf"Interlinear {__version__} at http://127\.0\.0\.1:(\d+)/ .*\n", line)
+    assert found
+    assert str(tmp_path) in process.stdout.readline()
+    connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
+    connection.request("GET", "/readyz?q=a-text-in-a-query")
+    assert connection.getresponse().status == 503
+    connection.close()
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode in (0, -signal.SIGTERM)
+    assert "did you mean INTERLINEAR_PORT" in errors
+    assert "GET /readyz 503" in errors
+    assert "a-text-in-a-query" not in errors
+    assert "Traceback" not in errors
+
+
+def test_a_port_in_use_is_said_plainly(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port), "--models", str(tmp_path)]) == 1
+    assert f"Cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [(["--port", "70000"], "--port"), (["--device", "tpu"], "--device"), (["--device", "cuda:99"], "cuda:99")],
+)
+def test_a_wrong_flag_is_said_plainly(capsys: pytest.CaptureFixture[str], arguments: list[str], place: str) -> None:
+    assert main(arguments) == 2
+    assert place in capsys.readouterr().err
+
+
+def test_a_wrong_variable_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTERLINEAR_QUEUE_SIZE", "many")
+    assert main([]) == 2
+    assert "INTERLINEAR_QUEUE_SIZE" in capsys.readouterr().err
