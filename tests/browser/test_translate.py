@@ -1,0 +1,218 @@
+"""Text goes in, the translation comes out, and what can go wrong is said."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import QUESTION, Faults, Open, link
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Page, Route, expect
+
+ANSWER = "Comment allez-vous aujourd'hui ?"
+
+
+def output(page: Page) -> Any:
+    return expect(page.locator("#output"))
+
+
+def test_translates_when_typing_pauses(open_page: Open) -> None:
+    page = open_page()
+    page.locator("#text").press_sequentially(QUESTION)
+    output(page).to_have_text(ANSWER)
+
+
+def test_typing_sends_one_request_for_one_pause(open_page: Open) -> None:
+    page = open_page()
+    asked: list[str] = []
+
+    def note(route: Route) -> None:
+        asked.append(route.request.url)
+        route.continue_()
+
+    page.route("**/v1/translate", note)
+    page.locator("#text").press_sequentially(QUESTION, delay=5)
+    output(page).to_have_text(ANSWER)
+    assert len(asked) == 1
+
+
+def test_control_enter_translates_at_once(open_page: Open) -> None:
+    page = open_page()
+    page.clock.install()  # no time passes, so no pause ends
+    page.locator("#text").fill(QUESTION)
+    page.locator("#text").press("Control+Enter")
+    output(page).to_have_text(ANSWER)
+
+
+def test_a_late_answer_does_not_replace_a_newer_one(open_page: Open, faults: Faults) -> None:
+    faults.expect("net::ERR_ABORTED")
+    page = open_page()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if "slow" in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/v1/translate", hold)
+    page.locator("#text").fill("a slow one")
+    page.locator("#text").press("Control+Enter")
+    page.wait_for_timeout(50)
+    page.locator("#text").fill(QUESTION)
+    page.locator("#text").press("Control+Enter")
+    output(page).to_have_text(ANSWER)
+    assert len(held) == 1
+    output(page).to_have_text(ANSWER)
+
+
+def test_a_link_opens_and_translates(open_page: Open) -> None:
+    page = open_page(QUESTION)
+    output(page).to_have_text(ANSWER)
+    expect(page.locator("#text")).to_have_value(QUESTION)
+    expect(page.locator("#source-language")).to_have_value("en")
+    expect(page.locator("#target-language")).to_have_value("fr")
+
+
+def test_a_copied_link_says_the_same(open_page: Open, server: str) -> None:
+    page = open_page(QUESTION + " 😀 & #1", permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#link").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == f"{server}/" + link(QUESTION + " 😀 & #1").replace("/", "%2F")
+
+
+def test_text_survives_a_reload(open_page: Open) -> None:
+    page = open_page(QUESTION)
+    page.locator("#text").fill("A new text.")
+    output(page).to_have_text(". TEXT NEW A")
+    page.reload()
+    expect(page.locator("#text")).to_have_value("A new text.")
+    output(page).to_have_text(". TEXT NEW A")
+    assert "#" not in page.url
+
+
+def test_copies_the_translation(open_page: Open) -> None:
+    page = open_page(QUESTION, permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#copy").click()
+    assert page.evaluate("navigator.clipboard.readText()") == ANSWER
+    expect(page.locator("#copy")).to_have_text("Copied")
+
+
+def test_swap_turns_direction_and_text_around(open_page: Open) -> None:
+    page = open_page(QUESTION)
+    page.locator("#swap").click()
+    expect(page.locator("#source-language")).to_have_value("fr")
+    expect(page.locator("#text")).to_have_value(ANSWER)
+    output(page).to_contain_text("COMMENT")
+
+
+def test_directions_without_a_model_are_not_offered(open_page: Open) -> None:
+    page = open_page()
+    expect(page.locator("#target-language option")).to_have_text(["Chinese", "French"])
+    page.locator("#target-language").select_option("zh")
+    expect(page.locator("#swap")).to_be_disabled()
+    page.locator("#target-language").select_option("fr")
+    page.locator("#source-language").select_option("fr")
+    expect(page.locator("#target-language option")).to_have_text(["English"])
+
+
+def test_markup_stays_text(open_page: Open) -> None:
+    text = "<img src=x onerror=alert(1)>"
+    page = open_page(text)
+    page.on("dialog", lambda dialog: pytest.fail("markup ran"))
+    page.locator("#output .word").first.click()
+    expect(page.locator("#mirror")).to_contain_text(text)
+    assert page.locator("#output img, #mirror img, #lines img, #heatmap img, #numbers img").count() == 0
+
+
+def test_counts_characters_not_utf16_units(open_page: Open) -> None:
+    page = open_page()
+    page.locator("#text").fill("😀é漢")
+    expect(page.locator("#count")).to_have_text("3 / 2,000")
+
+
+def test_too_much_text_is_said_before_it_is_sent(open_page: Open) -> None:
+    page = open_page()
+    page.route("**/v1/translate", lambda route: pytest.fail("sent"))
+    page.locator("#text").fill("a" * 2001)
+    expect(page.locator("#message")).to_contain_text("2,001 characters; at most 2,000")
+    expect(page.locator("#count")).to_have_class(re.compile("is-over"))
+
+
+def test_text_is_translated_without_attention_when_that_is_too_large(open_page: Open, faults: Faults) -> None:
+    faults.expect("422")
+    page = open_page("one two three four five six seven eight. " * 40)
+    output(page).to_contain_text("EIGHT")
+    expect(page.locator("#message")).to_contain_text("too large to show")
+    expect(page.locator("#attention")).to_be_hidden()
+
+
+PROBLEMS = [
+    (413, "text_too_long", "longer than this server takes"),
+    (422, "unsupported_direction", "No model translates in this direction"),
+    (429, "queue_full", "busy with other translations"),
+    (500, "internal_error", "Something went wrong in the server"),
+    (503, "loading", "still loading its models"),
+    (504, "deadline_exceeded", "took longer than this server allows"),
+    (418, "unheard_of", "A title"),
+]
+
+
+def test_every_kind_of_problem_has_its_message(open_page: Open, faults: Faults) -> None:
+    page = open_page()
+    for status, code, told in PROBLEMS:
+        faults.expect(str(status))
+        body = json.dumps({"code": code, "status": status, "title": "A title", "detail": "", "request_id": "abc"})
+        page.route(
+            "**/v1/translate",
+            lambda route, status=status, body=body: route.fulfill(
+                status=status, body=body, content_type="application/problem+json", headers={"Retry-After": "30"}
+            ),
+        )
+        page.locator("#text").fill(code)
+        page.locator("#text").press("Control+Enter")
+        expect(page.locator("#message")).to_contain_text(told)
+        page.unroute("**/v1/translate")
+        page.locator("#text").press("Control+Enter")
+        output(page).to_have_text(code.upper())
+        expect(page.locator("#message")).to_be_hidden()
+
+
+def test_a_server_out_of_reach_is_said_and_can_be_tried_again(open_page: Open, faults: Faults) -> None:
+    faults.expect("ERR_FAILED")
+    page = open_page()
+    page.route("**/v1/translate", lambda route: route.abort())
+    page.locator("#text").fill(QUESTION)
+    expect(page.locator("#message")).to_contain_text("cannot be reached")
+    page.unroute("**/v1/translate")
+    page.locator("#retry").click()
+    output(page).to_have_text(ANSWER)
+
+
+def test_a_busy_server_is_asked_again_by_itself(open_page: Open, faults: Faults) -> None:
+    faults.expect("429")
+    page = open_page()
+    body = json.dumps({"code": "queue_full", "status": 429})
+    page.route(
+        "**/v1/translate", lambda route: route.fulfill(status=429, body=body, headers={"Retry-After": "1"}), times=1
+    )
+    page.locator("#text").fill(QUESTION)
+    expect(page.locator("#message")).to_contain_text("Trying again in 1 second.")
+    output(page).to_have_text(ANSWER)
+
+
+def test_no_model_is_said(open_page: Open, server: str) -> None:
+    page = open_page(go=False)
+    page.route("**/v1/languages", lambda route: route.fulfill(json={"languages": [], "directions": []}))
+    page.goto(server)
+    expect(page.locator("#message")).to_contain_text("No translation model is installed yet")
+
+
+def test_a_link_to_a_missing_direction_is_said(open_page: Open, server: str) -> None:
+    page = open_page(go=False)
+    page.goto(server + "/" + link(QUESTION, "fi", "sv"))
+    expect(page.locator("#message")).to_contain_text("No model translates from Finnish to Swedish.")
