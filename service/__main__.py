@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import socket
@@ -60,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     server = Server(config)
     threading.Thread(target=_report, args=(server, settings, listener), daemon=True).start()
-    server.run(sockets=[listener])
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C again once it has stopped
+        server.run(sockets=[listener])
     return 0 if server.started else 1
 
 

@@ -96,4 +96,7 @@ def route_of(scope: Scope) -> str:
     path = getattr(scope.get("route"), "path", None)
     if isinstance(path, str):
         return path
-    return "/static" if scope.get("endpoint") is not None else "unmatched"
+    if scope.get("endpoint") is None:
+        return "unmatched"
+    mounted: str = scope.get("root_path", "")
+    return mounted.removeprefix(scope.get("app_root_path", ""))

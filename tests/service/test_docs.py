@@ -94,8 +94,11 @@ async def test_the_page_is_served(client: Client) -> None:
 async def test_metrics_are_counted_by_declared_route(client: Client) -> None:
     await client.get("/v1/models/en-fr")
     await client.get("/somewhere/else")
+    await client.get("/static/nothing.js")
     text = (await client.get("/metrics")).text
     assert 'interlinear_http_requests_total{method="GET",route="/v1/models/{name}",status="200"} 1.0' in text
     assert 'route="unmatched",status="404"' in text
     assert 'interlinear_model_info{device="cpu",model="en-fr"' in text
+    assert 'route="/static",status="404"' in text
     assert "somewhere" not in text
+    assert "nothing" not in text

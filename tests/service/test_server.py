@@ -96,7 +96,8 @@ def test_a_body_larger_than_it_says_or_may_be(server: tuple[Server, int]) -> Non
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 
-def test_the_command_says_where_it_is_and_ends_on_a_signal(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
+def test_the_command_says_where_it_is_and_ends_on_a_signal(tmp_path: Path, number: int, status: int) -> None:
     environment = {**os.environ, "INTERLINEAR_PRT": "1", "INTERLINEAR_MODELS": str(tmp_path)}
     process = subprocess.Popen(
         [sys.executable, "-m", "service", "--port", "0"],
@@ -114,9 +115,9 @@ def test_the_command_says_where_it_is_and_ends_on_a_signal(tmp_path: Path) -> No
     connection.request("GET", "/readyz?q=a-text-in-a-query")
     assert connection.getresponse().status == 503
     connection.close()
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=20)
-    assert process.returncode in (0, -signal.SIGTERM)
+    assert process.returncode == status
     assert "did you mean INTERLINEAR_PORT" in errors
     assert "GET /readyz 503" in errors
     assert "a-text-in-a-query" not in errors

@@ -1,0 +1,91 @@
+"""The service with the real translator: a tiny model with random weights, from its bundle on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+
+from nmt.bundle import BundleConfig, ModelBundle
+from nmt.config import ModelConfig
+from nmt.model import Seq2Seq
+from service.app import create_app
+from service.schemas import TranslateAnswer
+from service.settings import Settings
+from tests.service.conftest import ask, until
+
+pytestmark = pytest.mark.anyio
+
+
+def write_real_bundle(path: Path, seed: int) -> None:
+    torch.manual_seed(seed)
+    pieces = ["<pad>", "<unk>", "<s>", "</s>", "▁", *"abcdefghijklmnopqrstuvwxyz"]
+    sizes = {"embedding_size": 8, "encoder_size": 8, "decoder_size": 16}
+    config = ModelConfig(source_vocabulary=len(pieces), target_vocabulary=len(pieces), tying="two_way", **sizes)
+    units = path.parent.parent / "source.vocab.json"
+    units.parent.mkdir(parents=True, exist_ok=True)
+    units.write_text(json.dumps({"kind": "character", "pieces": pieces}), encoding="utf-8")
+    described = BundleConfig(
+        format_version=1,
+        name="en-fr",
+        source="en",
+        target="fr",
+        architecture=config.to_dict(),
+        source_units=units.name,
+        target_units=units.name,
+        longest_source=60,
+    )
+    weights = dict(Seq2Seq(config).named_parameters())
+    ModelBundle.save(path, config=described, weights=weights, units=[units], card={"seed": seed}, readme="random")
+
+
+async def test_a_bundle_is_served_damaged_and_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    write_real_bundle(folder / "en-fr" / "1", seed=1)
+    app = create_app(Settings(models=(folder,), device="cpu", poll_seconds=0.05))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server", timeout=30) as client,
+    ):
+        models = app.state.running.models
+        await until(lambda: models.settled)
+        body = ask("some words. more of them", "", "\U0001f642 zzz", n_best=2, beam_size=3) | {
+            "return": ["tokens", "scores", "alignment", "attention"]
+        }
+        for granularity in ("word", "subword"):
+            response = await client.post("/v1/translate", json=body | {"granularity": granularity})
+            assert response.status_code == 200
+            answer = TranslateAnswer.model_validate(response.json())
+            for result in answer.results:
+                for sentence in result.sentences:
+                    for hypothesis in sentence.hypotheses:
+                        assert hypothesis.attention is not None
+                        assert len(hypothesis.attention.data) == len(hypothesis.target_tokens or [])
+                        assert all(abs(sum(row) - 1) < 1e-2 for row in hypothesis.attention.data)
+        pair = {"text": "some words", "translation": "mots", "source": "en", "target": "fr"}
+        figure = await client.post("/v1/heatmap?format=svg", json=pair)
+        assert figure.status_code == 200
+        assert "<svg" in figure.text
+
+        together = await asyncio.gather(*(client.post("/v1/translate", json=ask(f"text {'x' * n}")) for n in range(8)))
+        alone = [await client.post("/v1/translate", json=ask(f"text {'x' * n}")) for n in range(8)]
+        for one, other in zip(together, alone, strict=True):
+            first, second = one.json()["results"][0], other.json()["results"][0]
+            assert first["text"] == second["text"]
+            scores = [result["sentences"][0]["hypotheses"][0]["score"] for result in (first, second)]
+            assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+
+        write_real_bundle(folder / "en-fr" / "3", seed=3)
+        damaged = folder / "en-fr" / "3" / "model.safetensors"
+        damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+        write_real_bundle(folder / "en-fr" / "2", seed=2)
+        await until(lambda: models.served[0].version == 2)
+        entry = (await client.get("/v1/models/en-fr")).json()
+        assert entry["card"] == {"seed": 2}
+        statuses = {version["version"]: version["status"] for version in entry["versions"]}
+        assert statuses == {3: "failed", 2: "ready", 1: "available"}
+        assert "checksum" in entry["versions"][0]["error"]
