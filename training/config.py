@@ -1,0 +1,321 @@
+"""The recipe: everything that decides what a run produces, as a typed tree read from TOML."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import regex
+
+from nmt.config import ModelConfig, build, check_choice, check_range
+from nmt.errors import ConfigError
+
+UnitKind = Literal["bpe", "unigram", "character"]
+Precision = Literal["fp32", "bf16"]
+
+_TRAINING_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("max_updates", 1, 1_000_000_000),
+    ("batch_tokens", 1, 10_000_000),
+    ("learning_rate", 1e-9, 10.0),
+    ("warmup", 0, 1_000_000),
+    ("decay", 0.0, 1.0),
+    ("label_smoothing", 0.0, 0.9),
+    ("clip_norm", 1e-6, 1e6),
+    ("average", 0.0, 0.999999),
+    ("copy_rate", 0.0, 1.0),
+    ("max_tokens", 1, 100_000),
+    ("validate_every", 1, 1_000_000_000),
+    ("patience", 0, 1_000_000),
+    ("checkpoint_seconds", 1, 1_000_000),
+    ("threads", 0, 4096),
+    ("seed", 0, 2**63 - 1),
+)
+
+_SECTIONS = ("data", "cleaning", "units", "model", "training", "card")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """Where the sentence pairs are.
+
+    Attributes:
+        folder: Put before every relative path below; relative to the working directory.
+        train: A TSV file (source TAB target), or a list of two: source file and target file. Plain, .gz or .xz.
+        valid, test: The same; when empty, split off the training file with no sentence of either side shared.
+        swap: The files hold target first.
+        valid_size, test_size: Pairs to split off when a file is not given.
+    """
+
+    folder: str = "."
+    train: str | tuple[str, ...] = ""
+    valid: str | tuple[str, ...] = ""
+    test: str | tuple[str, ...] = ""
+    swap: bool = False
+    valid_size: int = 1000
+    test_size: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("train", "valid", "test"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                object.__setattr__(self, name, tuple(value))  # TOML gives a list
+                if len(value) != 2 or not all(value):
+                    raise ConfigError(
+                        f"data.{name} = {list(value)!r} must be one TSV file or a list of two: source file, target file"
+                    )
+        if not self.train:
+            raise ConfigError("data.train is empty; name the training file (source TAB target), or a list of two files")
+        for name in ("valid_size", "test_size"):
+            check_range(f"data.{name}", getattr(self, name), 1, 1_000_000)
+
+    def paths(self, name: Literal["train", "valid", "test"]) -> tuple[Path, ...]:
+        """The files of one part: none, one TSV file, or a source and a target file."""
+        value = getattr(self, name)
+        names = (value,) if isinstance(value, str) else value
+        return tuple(Path(self.folder) / one for one in names if one)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleaningConfig:
+    """Limits of the cleaning rules (training pairs only; validation and test stay as given).
+
+    Attributes:
+        max_characters: Longest side, in code points.
+        max_words: Longest side, in white-space words (Han characters count one each).
+        max_length_ratio: Longer side over shorter side, in characters, +10 on both.
+        source_script, target_script: Unicode script at least half the letters of that side are in,
+            such as `Latin`; several are joined by `+` (`Han+Hiragana+Katakana`); empty: no check.
+        identical_sides, duplicates, control_characters: Whether the rule is on.
+    """
+
+    max_characters: int = 1000
+    max_words: int = 120
+    max_length_ratio: float = 3.0
+    source_script: str = ""
+    target_script: str = ""
+    identical_sides: bool = True
+    duplicates: bool = True
+    control_characters: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("max_characters", "max_words"):
+            check_range(f"cleaning.{name}", getattr(self, name), 1, 1_000_000)
+        check_range("cleaning.max_length_ratio", self.max_length_ratio, 1.0, 1000.0)
+        for name in ("source_script", "target_script"):
+            for script in filter(None, getattr(self, name).split("+")):
+                if not re.fullmatch("[A-Za-z_ ]+", script) or not _is_script(script):
+                    raise ConfigError(
+                        f"cleaning.{name} = {getattr(self, name)!r} names no Unicode script; "
+                        "write for example 'Latin', 'Cyrillic' or 'Han+Hiragana+Katakana'"
+                    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitsConfig:
+    """The units of translation: `bpe` or `unigram` (SentencePiece) or `character`.
+
+    Attributes:
+        size: Vocabulary entries, special ones included (of each side when not shared).
+        shared: One vocabulary for both sides.
+        coverage: Share of characters the vocabulary spells; the rest is copied through attention.
+    """
+
+    kind: UnitKind = "bpe"
+    size: int = 8000
+    shared: bool = True
+    coverage: float = 0.99999
+
+    def __post_init__(self) -> None:
+        check_choice("units.kind", self.kind, UnitKind)
+        check_range("units.size", self.size, 16, 1_000_000)
+        check_range("units.coverage", self.coverage, 0.9, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """How the weights are found.
+
+    Attributes:
+        max_updates: Updates in all; the schedule ends there.
+        batch_tokens: Target tokens in one batch, padding included.
+        learning_rate: Peak rate of Adam (Kingma & Ba 2015).
+        warmup: Updates until the peak, linear.
+        decay: Share of the updates, at the end, over which the rate falls linearly to zero.
+        label_smoothing: Mass spread over the vocabulary (Szegedy et al. 2016).
+        clip_norm: Largest global gradient norm (Pascanu et al. 2013).
+        average: Decay of the exponential moving average of weights that is validated and exported; 0: off.
+        copy_rate: Share of training pairs in which a word that stands on both sides becomes the
+            unknown unit on both, which teaches copying.
+        max_tokens: Longest side in training, in units; longer pairs are left out and counted.
+        validate_every: Updates between validations (loss, and BLEU by greedy search).
+        patience: Validations without a better one before the run stops early; 0: never.
+        checkpoint_seconds: Seconds between checkpoints of the whole state.
+        precision: `fp32`, or `bf16` weights and activations with fp32 masters.
+        threads: CPU threads; 0: torch's default.
+        device: `auto`, `cpu`, `cuda`, `cuda:N`.
+        seed: Of first weights, order of batches and dropout.
+    """
+
+    max_updates: int = 10_000
+    batch_tokens: int = 4096
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    decay: float = 0.5
+    label_smoothing: float = 0.1
+    clip_norm: float = 1.0
+    average: float = 0.999
+    copy_rate: float = 0.02
+    max_tokens: int = 120
+    validate_every: int = 500
+    patience: int = 8
+    checkpoint_seconds: int = 180
+    precision: Precision = "fp32"
+    threads: int = 0
+    device: str = "auto"
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, low, high in _TRAINING_RANGES:
+            check_range(f"training.{name}", getattr(self, name), low, high)
+        check_choice("training.precision", self.precision, Precision)
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise ConfigError(f"training.device = {self.device!r} is not known; write auto, cpu, cuda or cuda:N")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardConfig:
+    """What the bundle's card says about the data; free text."""
+
+    title: str = ""
+    data: str = ""
+    licence: str = ""
+    attribution: str = ""
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One run, from raw files to a published bundle.
+
+    Attributes:
+        name: Name of the bundle; letters, digits, `-`, `_`, `.`.
+        source, target: Language codes (BCP 47).
+        run: Folder of intermediate files and checkpoints; default `runs/NAME`.
+        model: `ModelConfig`'s fields, without the vocabulary sizes.
+    """
+
+    name: str
+    source: str
+    target: str
+    run: str = ""
+    data: DataConfig
+    cleaning: CleaningConfig = field(default_factory=CleaningConfig)
+    units: UnitsConfig = field(default_factory=UnitsConfig)
+    model: dict[str, Any] = field(default_factory=dict)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    card: CardConfig = field(default_factory=CardConfig)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ConfigError(
+                f"name = {self.name!r} cannot name a bundle; use letters, digits, '-', '_', '.', no sign first"
+            )
+        for name in ("source", "target"):
+            if not re.fullmatch(r"([A-Za-z]{2,8}|x)(-[A-Za-z0-9]{1,8})*", getattr(self, name)):
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)!r} is not a language code; write for example 'en' or 'zh-Hans'"
+                )
+        self.model_config(self.units.size, self.units.size if self.units.shared else self.units.size + 1)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return Path(self.run or f"runs/{self.name}")
+
+    def model_config(self, source_vocabulary: int, target_vocabulary: int) -> ModelConfig:
+        """The whole architecture, once the sizes of the vocabularies are known."""
+        sizes = {"source_vocabulary": source_vocabulary, "target_vocabulary": target_vocabulary}
+        for name in sizes:
+            if name in self.model:
+                raise ConfigError(f"model.{name} follows from the units; leave it out and set units.size instead")
+        tying = {} if self.units.shared else {"tying": "two_way"}  # three-way needs one vocabulary
+        return build(ModelConfig, {**tying, **self.model, **sizes}, "model")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """Build from plain values, as TOML and JSON give them.
+
+        Raises:
+            ConfigError: A key is unknown, missing, or has a value that cannot work.
+        """
+        kinds = {"data": DataConfig, "cleaning": CleaningConfig, "units": UnitsConfig}
+        kinds |= {"training": TrainingConfig, "card": CardConfig}
+        parts = dict(values)
+        for section in _SECTIONS:
+            if section in parts and not isinstance(parts[section], dict):
+                raise ConfigError(f"recipe.{section} must be a table: write [{section}] and its keys below")
+        for section, kind in kinds.items():
+            if section in parts:
+                parts[section] = build(kind, parts[section], section)
+        return build(cls, parts, "recipe")
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe from TOML; each override is `key=value`, such as `training.max_updates=500`.
+
+    Raises:
+        ConfigError: The file is missing or no TOML, or a key or value is wrong; the file is named.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError):
+        others = sorted(str(one) for one in path.parent.glob("*.toml"))
+        near = get_close_matches(str(path), others, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"recipes there: {', '.join(others) or 'none'}"
+        raise ConfigError(f"{path}: there is no such recipe; {hint}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder; name a recipe file in it, such as {path / 'NAME.toml'}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save the recipe as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    for override in overrides:
+        _override(values, override)
+    try:
+        return Recipe.from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    place = key.strip().split(".")
+    if not equals or not all(place):
+        raise ConfigError(f"--set {override}: write --set key=value, for example --set training.max_updates=500")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string
+    table = values
+    for part in place[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override}: {part} is a value, not a table")
+    table[place[-1]] = value
+
+
+def _is_script(name: str) -> bool:
+    try:
+        regex.compile(rf"\p{{Script={name}}}")
+    except regex.error:
+        return False
+    return True

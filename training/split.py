@@ -1,0 +1,74 @@
+"""Validation and test pairs split off a corpus, with no sentence of either side shared."""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmt.errors import CorpusError
+
+TRAIN, VALID, TEST = 0, 1, 2
+
+
+def split(sources: Sequence[int], targets: Sequence[int], sizes: tuple[int, int]) -> NDArray[np.int8]:
+    """Part of every pair: 0 training, 1 validation, 2 test.
+
+    Pairs that share a sentence, directly or through other pairs, form a group, and a group is
+    never divided. The choice depends on the corpus alone, so it is the same in every run.
+
+    Args:
+        sources: Digest of each pair's folded source sentence.
+        targets: The same of its target sentence.
+        sizes: Pairs wanted for validation and for test; 0: none.
+
+    Raises:
+        CorpusError: The corpus is too small, or so entangled that not even half can be split off.
+    """
+    count = len(sources)
+    if 2 * sum(sizes) > count:
+        raise CorpusError(
+            f"{count:,} clean pairs are too few to split off {sizes[0]:,} for validation and {sizes[1]:,} for test; "
+            "lower data.valid_size and data.test_size, or name files in data.valid and data.test"
+        )
+    groups = _groups(np.asarray(sources, dtype=np.uint64), np.asarray(targets, dtype=np.uint64))
+    members = np.bincount(groups, minlength=count)
+    roots = np.flatnonzero(members).tolist()
+    random.Random(1).shuffle(roots)
+    chosen = np.zeros(count, dtype=np.int8)  # the part of each group, by its root
+    left = {VALID: sizes[0], TEST: sizes[1]}
+    for root in roots:
+        # A large group is not typical text for a test set: it holds many versions of one sentence
+        part = next((one for one, room in left.items() if members[root] <= min(room, 1 + sizes[one - 1] // 50)), None)
+        if part is not None:
+            chosen[root] = part
+            left[part] -= int(members[root])
+    for part, name in ((VALID, "valid"), (TEST, "test")):
+        if 2 * left[part] > sizes[part - 1]:
+            raise CorpusError(
+                f"data.{name}_size = {sizes[part - 1]} cannot be met: only {sizes[part - 1] - left[part]} pairs "
+                f"can be split off without sharing a sentence with others; lower it, or name a file in data.{name}"
+            )
+    return chosen[groups]
+
+
+def _groups(sources: NDArray[np.uint64], targets: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """For every pair the number of the first pair of its group (union-find over shared sentences)."""
+    parent = array("q", range(len(sources)))
+
+    def root(pair: int) -> int:
+        while parent[pair] != pair:
+            parent[pair] = pair = parent[parent[pair]]
+        return pair
+
+    for side in (sources, targets):
+        _, first, inverse = np.unique(side, return_index=True, return_inverse=True)
+        earliest = first[inverse]
+        for pair in np.flatnonzero(earliest != np.arange(len(side))).tolist():
+            one, other = root(pair), root(int(earliest[pair]))
+            if one != other:
+                parent[max(one, other)] = min(one, other)
+    return np.fromiter((root(pair) for pair in range(len(sources))), dtype=np.int64, count=len(sources))

@@ -1,0 +1,223 @@
+"""The pipeline's stages: each knows what it reads and writes, and skips itself when nothing changed.
+
+    prepare -> subwords -> train -> evaluate -> export -> publish
+
+`stages.json` in the run folder keeps a fingerprint of every finished stage: its part of the recipe
+and the contents of its input files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmt.errors import ConfigError
+from training.config import Recipe
+from training.files import write_json
+from training.run_folder import alone, claim, fingerprint_of, keep_checkpoints, read_record, same_data
+
+_MACHINE = ("threads", "device", "checkpoint_seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run works.
+
+    Attributes:
+        folder: Intermediate files and checkpoints.
+        models: Published bundles.
+        command: What a person types to run a stage of this recipe, with `{stage}` in it.
+    """
+
+    folder: Path
+    models: Path
+    command: str = "python -m training {stage} RECIPE"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step from raw files to a published bundle.
+
+    Attributes:
+        settings: What of the recipe it depends on.
+        inputs: Files and folders it reads; all must exist.
+        outputs: Files and folders it leaves.
+        action: Does the work.
+    """
+
+    name: str
+    settings: Callable[[Recipe, Place], Any]
+    inputs: Callable[[Recipe, Place], list[Path]]
+    outputs: Callable[[Recipe, Place], list[Path]]
+    action: Callable[[Recipe, Place], None]
+
+
+def vocabulary_files(recipe: Recipe, folder: Path) -> list[Path]:
+    """The files that `subwords` writes."""
+    suffix = "vocab.json" if recipe.units.kind == "character" else "spm"
+    sides = ("source",) if recipe.units.shared else ("source", "target")
+    return [folder / f"{side}.{suffix}" for side in sides]
+
+
+def run_stages(recipe: Recipe, place: Place, names: Sequence[str], *, force: bool = False) -> None:
+    """Run the named stages in the pipeline's order; those whose inputs have not changed are skipped.
+
+    Raises:
+        ConfigError: The run folder belongs to another recipe, or an earlier stage has not run.
+    """
+    place.folder.mkdir(parents=True, exist_ok=True)
+    with alone(place.folder):
+        claim(recipe, place.folder)
+        for number, stage in enumerate(STAGES, 1):
+            if stage.name in names:
+                _run(stage, recipe, place, f"[{number}/{len(STAGES)}] {stage.name}", force=force)
+
+
+def _run(stage: Stage, recipe: Recipe, place: Place, title: str, *, force: bool) -> None:
+    record = read_record(place.folder)
+    inputs = stage.inputs(recipe, place)
+    if stage.name != "prepare":  # which says itself, and better, what is wrong with a corpus
+        _require(inputs, place)
+    fingerprint = fingerprint_of(stage.settings(recipe, place), inputs, record["files"])
+    known = record["stages"].get(stage.name, {}).get("fingerprint")
+    finished = all(path.exists() for path in stage.outputs(recipe, place))
+    if known == fingerprint and finished and not force:
+        print(f"{title}: nothing changed, skipped", flush=True)
+        return
+    if stage.name in ("prepare", "subwords") and known not in (None, fingerprint):
+        keep_checkpoints(place.folder, f"{stage.name} would make other data: its files or settings have changed")
+    if stage.name == "train":
+        same_data(record, inputs, place.folder)
+    print(title, flush=True)
+    started = time.monotonic()
+    record["stages"].pop(stage.name, None)
+    write_json(place.folder / "stages.json", record)
+    stage.action(recipe, place)
+    seconds = time.monotonic() - started
+    record = read_record(place.folder)
+    fingerprint = fingerprint_of(stage.settings(recipe, place), inputs, record["files"])
+    record["stages"][stage.name] = {"fingerprint": fingerprint, "seconds": round(seconds, 1)}
+    write_json(place.folder / "stages.json", record)
+    print(f"{title}: done in {_duration(seconds)}", flush=True)
+
+
+def _require(inputs: list[Path], place: Place) -> None:
+    for path in inputs:
+        if not path.exists():
+            maker = next(name for name, made in _MADE_BY.items() if path.name in made)
+            raise ConfigError(f"{path} is missing; run this first: {place.command.format(stage=maker)}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _prepare(recipe: Recipe, place: Place) -> None:
+    from training.prepare import prepare
+
+    prepare(recipe, place.folder)
+
+
+def _subwords(recipe: Recipe, place: Place) -> None:
+    from training.subwords import train_subwords
+
+    train_subwords(recipe, place.folder)
+
+
+def _train(recipe: Recipe, place: Place) -> None:
+    from training.loop import train
+
+    train(recipe, place.folder)
+
+
+def _evaluate(recipe: Recipe, place: Place) -> None:
+    from training.evaluation import evaluate
+
+    evaluate(recipe, place.folder)
+
+
+def _export(recipe: Recipe, place: Place) -> None:
+    from training.export import export
+
+    export(recipe, place.folder)
+
+
+def _publish(recipe: Recipe, place: Place) -> None:
+    from training.publish import publish
+
+    publish(recipe, place.folder, place.models)
+
+
+def _names(*names: str) -> Callable[[Recipe, Place], list[Path]]:
+    return lambda recipe, place: [place.folder / name for name in names]
+
+
+def _with_vocabulary(*names: str) -> Callable[[Recipe, Place], list[Path]]:
+    return lambda recipe, place: [
+        *(place.folder / name for name in names),
+        *vocabulary_files(recipe, place.folder),
+    ]
+
+
+def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in names}
+
+
+_MADE_BY = {
+    "prepare": ("train.tsv", "valid.tsv", "test.tsv", "cleaning.json"),
+    "subwords": ("source.spm", "target.spm", "source.vocab.json", "target.vocab.json"),
+    "train": ("best.safetensors",),
+    "evaluate": ("evaluation.json",),
+    "export": ("bundle",),
+}
+
+STAGES = (
+    Stage(
+        "prepare",
+        lambda recipe, place: [_without(recipe.to_dict()["data"], "folder"), recipe.to_dict()["cleaning"]],
+        lambda recipe, place: [path for name in ("train", "valid", "test") for path in recipe.data.paths(name)],
+        _names("train.tsv", "valid.tsv", "test.tsv", "cleaning.json"),
+        _prepare,
+    ),
+    Stage(
+        "subwords",
+        lambda recipe, place: recipe.to_dict()["units"],
+        _names("train.tsv"),
+        _with_vocabulary(),
+        _subwords,
+    ),
+    Stage(
+        "train",
+        lambda recipe, place: [recipe.model, _without(recipe.to_dict()["training"], *_MACHINE)],
+        _with_vocabulary("train.tsv", "valid.tsv"),
+        _names("checkpoints/best.safetensors"),
+        _train,
+    ),
+    Stage(
+        "evaluate",
+        lambda recipe, place: [recipe.source, recipe.target],
+        _with_vocabulary("test.tsv", "checkpoints/best.safetensors"),
+        _names("evaluation.json"),
+        _evaluate,
+    ),
+    Stage(
+        "export",
+        lambda recipe, place: [recipe.to_dict()["card"], recipe.name, recipe.source, recipe.target],
+        _with_vocabulary("train.tsv", "checkpoints/best.safetensors", "cleaning.json", "evaluation.json"),
+        _names("bundle"),
+        _export,
+    ),
+    Stage(
+        "publish",
+        lambda recipe, place: [recipe.name, str(place.models.resolve())],
+        _names("bundle"),
+        lambda recipe, place: [place.models / recipe.name],
+        _publish,
+    ),
+)
+"""In the order they run."""
