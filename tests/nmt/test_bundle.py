@@ -1,0 +1,122 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.bundle import MANIFEST, ModelBundle, _digest, dequantise, latest, quantise
+from nmt.errors import BundleError
+from tests.nmt.conftest import save_bundle
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], None], *, resign: bool = True) -> None:
+    """Change a JSON file of a bundle and, unless told otherwise, its checksum."""
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+    if resign:
+        edit(path.parent / MANIFEST, lambda m: m["files"][path.name].update(sha256=_digest(path)), resign=False)
+
+
+def test_bundle_says_what_it_is(bundle_path: Path) -> None:
+    bundle = ModelBundle.load(bundle_path)
+    assert (bundle.name, bundle.version, bundle.source, bundle.target) == ("xx-yy", 1, "xx", "yy")
+    assert bundle.sha256 == _digest(bundle_path / MANIFEST)
+    assert bundle.card == {"title": "random weights"}
+
+
+def test_folder_of_a_name_means_its_highest_complete_version(bundle_path: Path) -> None:
+    for version in ("2", "10", "11"):
+        shutil.copytree(bundle_path, bundle_path.parent / version)
+    (bundle_path.parent / "11" / MANIFEST).unlink()
+    (bundle_path.parent / "12.part").mkdir()
+    assert ModelBundle.load(bundle_path.parent).version == 10
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", "card.json", "README.md", "source.vocab.json", "manifest.json"]
+)
+def test_missing_file_is_named(bundle_path: Path, name: str) -> None:
+    (bundle_path / name).unlink()
+    with pytest.raises(BundleError, match=rf"{name} is missing; copy the whole folder again"):
+        ModelBundle.load(bundle_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "card.json", "README.md", "source.vocab.json"])
+def test_damaged_file_is_named(bundle_path: Path, name: str) -> None:
+    content = bytearray((bundle_path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle_path / name).write_bytes(bytes(content))
+    with pytest.raises(BundleError, match=rf"{name} is damaged: its checksum .* copy the whole folder again"):
+        ModelBundle.load(bundle_path)
+
+
+def test_damaged_manifest_is_named(bundle_path: Path) -> None:
+    (bundle_path / MANIFEST).write_text("{")
+    with pytest.raises(BundleError, match=r"manifest\.json is damaged"):
+        ModelBundle.load(bundle_path)
+
+
+def test_manifest_cannot_name_files_elsewhere(bundle_path: Path) -> None:
+    edit(bundle_path / MANIFEST, lambda m: m["files"].update({"../x": {}}), resign=False)
+    with pytest.raises(BundleError, match="not a file of this folder"):
+        ModelBundle.load(bundle_path)
+
+
+def test_newer_format_asks_for_a_newer_program(bundle_path: Path) -> None:
+    edit(bundle_path / "config.json", lambda c: c.update(format_version=2))
+    with pytest.raises(BundleError, match=r"config\.json has format_version 2; .* Install a newer Interlinear"):
+        ModelBundle.load(bundle_path)
+
+
+def test_unknown_field_is_named(bundle_path: Path) -> None:
+    edit(bundle_path / "config.json", lambda c: c.update(longest_sauce=3))
+    with pytest.raises(BundleError, match=r"config\.json.*longest_sauce is not a known key.*export the model again"):
+        ModelBundle.load(bundle_path)
+
+
+def test_impossible_architecture_is_a_bundle_error(bundle_path: Path) -> None:
+    edit(bundle_path / "config.json", lambda c: c["architecture"].update(cell="abacus"))
+    with pytest.raises(BundleError, match=r"config\.json: model\.cell = 'abacus' is not known"):
+        ModelBundle.load(bundle_path)
+
+
+def test_weights_of_another_model_are_noticed(bundle_path: Path) -> None:
+    edit(bundle_path / "config.json", lambda c: c["architecture"].update(decoder_size=17))
+    with pytest.raises(BundleError, match=r"model\.safetensors does not fit config\.json"):
+        ModelBundle.load(bundle_path).model()
+
+
+def test_no_version_and_no_folder_are_clear(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="holds no model version"):
+        latest(tmp_path)
+    with pytest.raises(BundleError, match="is not a folder"):
+        ModelBundle.load(tmp_path / "nothing")
+
+
+def test_saving_replaces_at_once_and_leaves_nothing_beside(bundle_path: Path) -> None:
+    before = ModelBundle.load(bundle_path).sha256
+    save_bundle(bundle_path, longest_source=61)
+    assert ModelBundle.load(bundle_path).sha256 != before
+    assert [p.name for p in bundle_path.parent.iterdir() if p.suffix == ".part"] == []
+
+
+def test_rounding_is_at_most_half_a_step_of_its_row() -> None:
+    weights = {
+        "matrix": torch.randn(5, 9) * torch.tensor([1e-6, 1e-3, 1.0, 1e3, 0.0])[:, None],
+        "vector": torch.randn(4),
+    }
+    restored = dequantise(quantise(weights))
+    assert torch.equal(restored["vector"], weights["vector"])
+    step = weights["matrix"].abs().amax(dim=1, keepdim=True) / 127
+    assert ((restored["matrix"] - weights["matrix"]).abs() <= step * 0.5001 + 1e-12).all()
+
+
+def test_weights_survive_the_bundle(bundle_path: Path) -> None:
+    model = ModelBundle.load(bundle_path).model()
+    again = dequantise(quantise(dict(model.named_parameters())))
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(again[name], parameter.detach())

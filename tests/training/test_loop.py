@@ -1,0 +1,170 @@
+"""Training on a copy task of digits, in a few seconds."""
+
+import json
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+
+from nmt.errors import NmtError
+from nmt.tokenizer import SPACE, SPECIAL
+from training import checkpoint, loop
+from training.config import Recipe
+from training.evaluation import build_translator, load_best
+from training.optimizer import MasterAdam, learning_rate
+
+
+def make(folder: Path, **training: Any) -> Recipe:
+    """A run folder with a small corpus of reversed digits, and its recipe."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = torch.Generator().manual_seed(0)
+    for name, count in (("train", 600), ("valid", 40), ("test", 40)):
+        rows = torch.randint(10, (count, 4), generator=generator).tolist()
+        lines = ["".join(map(str, row)) for row in rows]
+        (folder / f"{name}.tsv").write_text("".join(f"{line}\t{line[::-1]}\n" for line in lines), "utf-8")
+    pieces = [*SPECIAL.values(), SPACE, *"0123456789"]
+    (folder / "source.vocab.json").write_text(json.dumps({"pieces": pieces}), "utf-8")
+    settings = {
+        "max_updates": 30, "batch_tokens": 256, "learning_rate": 0.01, "warmup": 10, "validate_every": 10,
+        "checkpoint_seconds": 1000, "average": 0.9, "copy_rate": 0.0, "device": "cpu",
+    }  # fmt: skip
+    return Recipe.from_dict(
+        {
+            "name": "digits", "source": "en", "target": "fr", "run": str(folder), "data": {"train": "x.tsv"},
+            "units": {"kind": "character", "size": len(pieces), "shared": True},
+            "model": {"cell": "gru", "embedding_size": 24, "encoder_size": 16, "decoder_size": 24, "dropout": 0.1},
+            "training": {**settings, **training},
+        }
+    )  # fmt: skip
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(folder / loop.LAST)[0]
+
+
+class Stop(Exception):
+    """Stands for a machine that goes down."""
+
+
+def interrupt_after(updates: int) -> Any:
+    """Let training die just before update number `updates`."""
+    real = MasterAdam.step
+
+    def step(self: MasterAdam, update: int) -> float:
+        if update == updates:
+            raise Stop
+        return real(self, update)
+
+    return patch.object(MasterAdam, "step", step)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, precision: str) -> None:
+    whole, broken = make(tmp_path / "whole", precision=precision), make(tmp_path / "broken", precision=precision)
+    loop.train(whole, tmp_path / "whole")
+    with interrupt_after(23), pytest.raises(Stop):
+        loop.train(broken, tmp_path / "broken")
+    state = loop.train(broken, tmp_path / "broken")
+    assert state.update == 30
+    expected, resumed = weights(tmp_path / "whole"), weights(tmp_path / "broken")
+    assert expected.keys() == resumed.keys()
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
+def test_model_learns_and_its_best_weights_translate(tmp_path: Path) -> None:
+    recipe = make(tmp_path, max_updates=400, validate_every=100, average=0.99)
+    loop.train(recipe, tmp_path)
+    best, record = load_best(recipe, tmp_path)
+    assert record["bleu"] > 50
+    translator = build_translator(recipe, tmp_path, best)
+    assert translator.translate(["1234"])[0].text == "4321"
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["update"] for line in lines] == [100, 200, 300, 400]
+    assert lines[-1]["valid_loss"] < lines[0]["valid_loss"]
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    recipe = make(tmp_path)
+    real = loop.linear_cross_entropy
+    calls = 0
+
+    def poisoned(features: torch.Tensor, *rest: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return real(features * float("nan") if calls > 15 else features, *rest, **options)
+
+    with (
+        patch.object(loop, "linear_cross_entropy", poisoned),
+        pytest.raises(NmtError, match=r"not finite at update 16 .*last good checkpoint.*Lower training\.learning_rate"),
+    ):
+        loop.train(recipe, tmp_path)
+    tensors = weights(tmp_path)
+    assert checkpoint.load(tmp_path / loop.LAST)[1]["update"] == 10
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path) -> None:
+    recipe = make(tmp_path, max_updates=400, learning_rate=1e-9, patience=2, average=0.0)
+    state = loop.train(recipe, tmp_path)
+    assert state.finished
+    assert state.update < 400
+
+
+def test_finished_run_is_not_run_again(tmp_path: Path) -> None:
+    recipe = make(tmp_path, max_updates=10)
+    loop.train(recipe, tmp_path)
+    with patch.object(loop, "Validator", side_effect=AssertionError("trained again")):
+        assert loop.train(recipe, tmp_path).update == 10
+
+
+def test_torn_checkpoint_is_noticed(tmp_path: Path) -> None:
+    recipe = make(tmp_path, max_updates=10)
+    loop.train(recipe, tmp_path)
+    path = tmp_path / loop.LAST
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(NmtError, match=r"last\.safetensors is not a whole checkpoint"):
+        loop.train(recipe, tmp_path)
+
+
+def test_checkpoint_that_cannot_be_written_harms_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "last.safetensors"
+    checkpoint.save(path, {"x": torch.ones(3)}, {"update": 1})
+    with (
+        patch("training.checkpoint.save_file", side_effect=OSError(28, "No space left on device")),
+        pytest.raises(NmtError, match=r"No space left on device.*the one before it is unharmed"),
+    ):
+        checkpoint.save(path, {"x": torch.zeros(3)}, {"update": 2})
+    tensors, state = checkpoint.load(path)
+    assert tensors["x"].eq(1).all()
+    assert state == {"update": 1}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.safetensors"]
+
+
+def test_rate_warms_up_stays_and_falls_to_zero(tmp_path: Path) -> None:
+    config = make(tmp_path, max_updates=100, warmup=10, learning_rate=1.0).training
+    assert learning_rate(config, 0) == pytest.approx(0.1)
+    assert learning_rate(config, 9) == learning_rate(config, 49) == 1.0
+    assert learning_rate(config, 75) == pytest.approx(0.5)
+    assert learning_rate(config, 100) == 0.0
+
+
+def test_gradient_is_clipped_to_its_global_norm(tmp_path: Path) -> None:
+    model = torch.nn.Linear(3, 1, bias=False)
+    optimizer = MasterAdam(model, make(tmp_path, clip_norm=0.5, average=0.0).training)
+    model.weight.grad = torch.tensor([[3.0, 0.0, 4.0]])
+    clipped: list[torch.Tensor] = []
+    with patch.object(optimizer.adam, "step", lambda: clipped.append(optimizer.masters[0].grad.clone())):
+        norm = optimizer.step(0)
+    assert norm == pytest.approx(5.0)
+    assert clipped[0].norm().item() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_average_follows_the_weights(tmp_path: Path) -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    optimizer = MasterAdam(model, make(tmp_path, average=0.5).training)
+    start = model.weight.detach().clone()
+    model.weight.grad = torch.ones(1, 1)
+    optimizer.step(50)
+    torch.testing.assert_close(optimizer.evaluated()["weight"], (start + model.weight.detach()) / 2)
