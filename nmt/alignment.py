@@ -1,0 +1,170 @@
+"""Tokens, the attention between them, and the step from subwords to words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmt.text import Span, words
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One unit of text, a subword or a word.
+
+    Attributes:
+        text: What a reader sees; for special tokens a name such as `</s>`.
+        span: Half-open code-point offsets; None for special tokens. A source token's are into
+            the text as sent, a target token's into its own hypothesis's text.
+        special: True for `</s>` and its like.
+        logprob: Natural-log probability the model gave it; None on the source side.
+    """
+
+    text: str
+    span: Span | None
+    special: bool = False
+    logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionMatrix:
+    """Who looked at what: one row for each target token, one column for each source token.
+
+    Attributes:
+        source: S column tokens, the last one `</s>`.
+        target: T row tokens.
+        weights: Shape (T, S), float32; every row sums to 1, or is 0 where a model has no attention.
+
+    Raises:
+        ValueError: The shape is not (T, S), or a weight is negative or not a number.
+    """
+
+    source: tuple[Token, ...]
+    target: tuple[Token, ...]
+    weights: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        expected = (len(self.target), len(self.source))
+        if self.weights.shape != expected:
+            raise ValueError(f"attention of shape {self.weights.shape} does not fit its tokens; they need {expected}")
+        if not bool((self.weights >= 0).all() and np.isfinite(self.weights).all()):
+            raise ValueError("attention weights must be finite and not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouping:
+    """How pieces make up words.
+
+    Attributes:
+        spans: Span of each word, None for a token that stands alone.
+        members: For each word, the indices of its pieces.
+        shares: Shape (pieces, words): the part of each piece's characters that lies in each word;
+            every row sums to 1.
+    """
+
+    spans: list[Span | None]
+    members: list[list[int]]
+    shares: NDArray[np.float64]
+
+
+def to_words(matrix: AttentionMatrix, source_text: str, target_text: str) -> AttentionMatrix:
+    """From pieces to words: the sum over a source word's pieces, the mean over a target word's.
+
+    A piece that lies across two words is shared between them by characters, so that rows still
+    sum to 1. Special tokens keep their own row or column. A piece of white space alone belongs to
+    the word after it.
+
+    Args:
+        matrix: Attention between pieces; one sentence of `source_text`.
+        source_text: The whole text as sent, which the source spans are into.
+        target_text: The hypothesis's text, which the target spans are into.
+
+    Returns:
+        Attention between the words that the matrix's tokens touch; a word's text is its slice of
+        the raw text, a target word's logprob the sum of its pieces'.
+    """
+    columns = _group(matrix.source, source_text)
+    rows = _group(matrix.target, target_text)
+    weights = matrix.weights.astype(np.float64) @ columns.shares  # (T, source words)
+    weights = (rows.shares / rows.shares.sum(axis=0)).T @ weights  # (target words, source words)
+    return AttentionMatrix(
+        _tokens(columns, matrix.source, source_text),
+        _tokens(rows, matrix.target, target_text),
+        weights.astype(np.float32),
+    )
+
+
+def links(matrix: AttentionMatrix) -> list[tuple[int, int, float]]:
+    """Which source words each target word comes from, as `(source, target, weight)`.
+
+    A source token is linked when its weight is at least 0.1 and at least half of the strongest in
+    its row. Special tokens take part in the comparison but are never linked, so a target word
+    that looked at `</s>` alone has no link: nothing in the source stands for it.
+    """
+    found: list[tuple[int, int, float]] = []
+    ordinary = np.array([not token.special for token in matrix.source], dtype=bool)
+    for target, (token, row) in enumerate(zip(matrix.target, matrix.weights, strict=True)):
+        if token.special or not row.size:
+            continue
+        strong = ordinary & (row >= max(0.1, float(row.max()) / 2))
+        found += [(int(source), target, float(row[source])) for source in np.flatnonzero(strong)]
+    return found
+
+
+def _group(tokens: Sequence[Token], text: str) -> _Grouping:
+    """Give every piece to the words it overlaps."""
+    spans = [token.span for token in tokens if not token.special and token.span is not None]
+    low, high = min((a for a, _ in spans), default=0), max((b for _, b in spans), default=0)
+    found = [(low + start, low + end) for start, end in words(text[low:high])]  # of this sentence only
+    parts: list[list[tuple[int | None, float]]] = []  # for each piece, its words and their shares
+    first = 0
+    for token in tokens:
+        if token.special or token.span is None or not found:
+            parts.append([(None, 1.0)])
+            continue
+        start, end = token.span
+        while first > 0 and found[first - 1][1] > start:  # spans may step back by a character
+            first -= 1
+        while first < len(found) - 1 and found[first][1] <= start:
+            first += 1
+        overlaps: list[tuple[int | None, float]] = []
+        for index in range(first, len(found)):
+            if found[index][0] >= end:
+                break
+            if (shared := min(end, found[index][1]) - max(start, found[index][0])) > 0:
+                overlaps.append((index, float(shared)))
+        overlaps = overlaps or [(first, 1.0)]  # white space: the word after it, or the last
+        total = sum(share for _, share in overlaps)
+        parts.append([(index, share / total) for index, share in overlaps])
+
+    places: dict[int, int] = {}  # number of a word in `found` -> its column, in order of appearance
+    grouped: list[Span | None] = []
+    members: list[list[int]] = []
+    entries: list[tuple[int, int, float]] = []
+    for piece, shares in enumerate(parts):
+        for word, share in shares:
+            place = len(members) if word is None else places.setdefault(word, len(members))
+            if place == len(members):
+                grouped.append(None if word is None else found[word])
+                members.append([])
+            members[place].append(piece)
+            entries.append((piece, place, share))
+    matrix = np.zeros((len(tokens), len(members)))
+    for piece, place, share in entries:
+        matrix[piece, place] = share
+    return _Grouping(grouped, members, matrix)
+
+
+def _tokens(words: _Grouping, pieces: Sequence[Token], text: str) -> tuple[Token, ...]:
+    made: list[Token] = []
+    for span, members in zip(words.spans, words.members, strict=True):
+        if span is None:
+            made.append(pieces[members[0]])
+            continue
+        logprobs = [pieces[member].logprob for member in members]
+        known = [logprob for logprob in logprobs if logprob is not None]
+        made.append(Token(text[slice(*span)], span, logprob=sum(known) if known else None))
+    return tuple(made)
