@@ -20,7 +20,8 @@ from nmt.errors import InputError, InputTooLong
 from nmt.model import Seq2Seq
 from nmt.scoring import score
 from nmt.search import Hypothesis, beam_search, check_search
-from nmt.text import Span, replace_surrogates, restore, sentences, split_long, words
+from nmt.sentences import sentences
+from nmt.text import Span, replace_surrogates, restore, split_long, words
 from nmt.tokenizer import SPACE, SPECIAL, Piece, Tokenizer
 
 BATCH_ROWS = 64

@@ -103,7 +103,7 @@ class BatchStream:
         device: str = "cpu",
     ) -> None:
         self.index = CorpusIndex.build(path, source, target, max_tokens)
-        self._file = path.open("rb")
+        self._path = path
         self._source, self._target = source, target
         self._batch_tokens, self._copy_rate, self._seed, self._device = batch_tokens, copy_rate, seed, device
         self._plan = lru_cache(maxsize=2)(self._plan_epoch)
@@ -140,13 +140,14 @@ class BatchStream:
         random = np.random.default_rng((self._seed, position.epoch, position.batch))
         sources: list[str] = []
         targets: list[str] = []
-        for row in rows:
-            self._file.seek(int(self.index.offsets[row]))
-            source, target = self._file.readline().decode("utf-8").rstrip("\n").split("\t")
-            if self._copy_rate and random.random() < self._copy_rate:
-                source, target = teach_copying(source, target, random)
-            sources.append(source)
-            targets.append(target)
+        with self._path.open("rb") as file:
+            for row in rows:
+                file.seek(int(self.index.offsets[row]))
+                source, target = file.readline().decode("utf-8").rstrip("\n").split("\t")
+                if self._copy_rate and random.random() < self._copy_rate:
+                    source, target = teach_copying(source, target, random)
+                sources.append(source)
+                targets.append(target)
         return Batch.of(self._source.ids(sources), self._target.ids(targets), self._device)
 
 
