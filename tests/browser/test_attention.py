@@ -7,11 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import QUESTION, Open
-
-pytest.importorskip("playwright")
-from playwright.sync_api import Page, expect
 
 EMOJI = "😀👩‍👩‍👧 one two three."
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from service.errors import PROBLEMS
 from tests.browser.conftest import QUESTION, Open
-
-pytest.importorskip("playwright")
-from playwright.sync_api import expect
 
 LONG = "An unusually long sentence with many words that a small telephone could hardly show in a single line. " * 3
 

@@ -8,11 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import QUESTION, Faults, Open, link
-
-pytest.importorskip("playwright")
-from playwright.sync_api import Page, Route, expect
 
 ANSWER = "Comment allez-vous aujourd'hui ?"
 
@@ -211,6 +209,16 @@ def test_no_model_is_said(open_page: Open, server: str) -> None:
     page.route("**/v1/languages", lambda route: route.fulfill(json={"languages": [], "directions": []}))
     page.goto(server)
     expect(page.locator("#message")).to_contain_text("No translation model is installed yet")
+
+
+def test_the_page_waits_for_models_that_are_loading(open_page: Open, server: str, faults: Faults) -> None:
+    faults.expect("503")
+    page = open_page(go=False)
+    page.route("**/v1/languages", lambda route: route.fulfill(json={"languages": [], "directions": []}), times=1)
+    page.route("**/readyz", lambda route: route.fulfill(status=503, json={"status": "loading"}), times=1)
+    page.goto(server + "/" + link(QUESTION))
+    expect(page.locator("#message")).to_contain_text("still loading its models")
+    output(page).to_have_text(ANSWER)
 
 
 def test_a_link_to_a_missing_direction_is_said(open_page: Open, server: str) -> None:
