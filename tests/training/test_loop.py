@@ -24,7 +24,7 @@ def make(folder: Path, **training: Any) -> Recipe:
         rows = torch.randint(10, (count, 4), generator=generator).tolist()
         lines = ["".join(map(str, row)) for row in rows]
         (folder / f"{name}.tsv").write_text("".join(f"{line}\t{line[::-1]}\n" for line in lines), "utf-8")
-    pieces = [*SPECIAL.values(), SPACE, *"0123456789"]
+    pieces = [*SPECIAL.values(), SPACE, *"0123456789abcdef"]
     (folder / "source.vocab.json").write_text(json.dumps({"pieces": pieces}), "utf-8")
     settings = {
         "max_updates": 30, "batch_tokens": 256, "learning_rate": 0.01, "warmup": 10, "validate_every": 10,
@@ -74,14 +74,14 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, precision: str) ->
 
 
 def test_model_learns_and_its_best_weights_translate(tmp_path: Path) -> None:
-    recipe = make(tmp_path, max_updates=400, validate_every=100, average=0.99)
+    recipe = make(tmp_path, max_updates=200, validate_every=50, average=0.99)
     loop.train(recipe, tmp_path)
     best, record = load_best(recipe, tmp_path)
-    assert record["bleu"] > 50
+    assert record["loss"] < 0.15
     translator = build_translator(recipe, tmp_path, best)
     assert translator.translate(["1234"])[0].text == "4321"
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [line["update"] for line in lines] == [100, 200, 300, 400]
+    assert [line["update"] for line in lines] == [50, 100, 150, 200]
     assert lines[-1]["valid_loss"] < lines[0]["valid_loss"]
 
 
