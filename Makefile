@@ -30,8 +30,8 @@ retrain-demo: $(VENV)/.installed  ## Make a corpus of dates, train on it, publis
 	$(BIN)/python -m training.demo dates data/dates.tsv
 	$(BIN)/python -m training run recipes/dates.toml --models $(MODELS)
 
-bench: $(VENV)/.developing  ## Check batch invariance and measure translation speed of the shipped models
-	$(BIN)/python -m benchmarks.batch_invariance
+bench: $(VENV)/.installed  ## Batch invariance of a shipped model: make bench SENTENCES=file
+	$(BIN)/python -m benchmarks.batch_invariance --sentences $(SENTENCES)
 
 docs: $(VENV)/.developing  ## Make the pictures of the page again
 	$(BIN)/python docs/screenshots.py

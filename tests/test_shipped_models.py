@@ -1,0 +1,64 @@
+"""What must hold of every model in the repository."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmt.bundle import ModelBundle, versions
+from nmt.translator import Translator
+
+MODELS = Path(__file__).parent.parent / "models"
+BUNDLES = [MODELS / folder.name / str(number) for folder in sorted(MODELS.iterdir()) for number in versions(folder)]
+SENTENCES = {
+    "en": [
+        "How are you today?", "I don't know.", "She bought a new car last week, but it is already broken.",
+        "Where is the station?", "The children are playing in the garden.", "Stop!", "My brother works at a bank in Boston.",
+        "If I had known that you were coming, I would have baked a cake for you and your friends.", "It's raining again.",
+        "What would you like to drink?", "He left without saying a word.", "Tom and Mary got married in 2013.",
+    ],
+    "fr": [
+        "Comment allez-vous aujourd'hui ?", "Je ne sais pas.", "Elle a acheté une nouvelle voiture la semaine dernière.",
+        "Où est la gare ?", "Les enfants jouent dans le jardin.", "Arrête !", "Mon frère travaille dans une banque à Boston.",
+        "Si j'avais su que tu venais, j'aurais préparé un gâteau pour toi et tes amis.", "Il pleut encore.",
+        "Que voudriez-vous boire ?", "Il est parti sans dire un mot.", "Tom et Marie se sont mariés en 2013.",
+    ],
+}  # fmt: skip
+
+
+def test_there_are_models() -> None:
+    assert {bundle.parent.name for bundle in BUNDLES} >= {"en-fr", "fr-en"}
+    assert sum(file.stat().st_size for bundle in BUNDLES for file in bundle.iterdir()) <= 40_000_000
+
+
+@pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def translator(request: pytest.FixtureRequest) -> Translator:
+    return Translator.load(request.param, device="cpu")
+
+
+def test_bundle_is_whole_small_and_says_where_it_comes_from(translator: Translator) -> None:
+    bundle: ModelBundle = translator.bundle
+    assert sum(file.stat().st_size for file in bundle.path.iterdir()) <= 10_000_000
+    data, scores = bundle.card["data"], bundle.card["evaluation"]
+    assert all(data[key] for key in ("description", "licence", "attribution", "pairs"))
+    assert all(scores[key]["signature"] for key in ("bleu", "chrf", "ter"))
+    assert abs(scores["bleu"]["score"] - scores["fp32_bleu"]) <= 0.1
+    assert bundle.card["recipe"]["name"] == bundle.name
+
+
+@pytest.mark.parametrize("beam_size", [1, 5])
+def test_sentence_alone_is_the_same_as_in_a_batch(translator: Translator, beam_size: int) -> None:
+    texts = SENTENCES[translator.bundle.source]
+    together = [t.sentences[0].hypotheses[0] for t in translator.translate(texts, beam_size=beam_size)]
+    for text, expected in zip(texts, together, strict=True):
+        alone = translator.translate([text], beam_size=beam_size)[0].sentences[0].hypotheses[0]
+        assert alone.text == expected.text
+        assert alone.score == pytest.approx(expected.score, abs=1e-4)
+        assert np.abs(alone.subwords.weights - expected.subwords.weights).max() < 1e-4
+
+
+def test_figure_names_and_emoji_come_through(translator: Translator) -> None:
+    text = {"en": "Tom is in Boston 😀", "fr": "Tom est à Boston 😀"}[translator.bundle.source]
+    translation = translator.translate([text])[0].text
+    assert "Tom" in translation
+    assert "Boston" in translation
