@@ -1,0 +1,1 @@
+"""Measurements; each writes its result with machine, versions and command."""

@@ -13,13 +13,13 @@ BUNDLES = [MODELS / folder.name / str(number) for folder in sorted(MODELS.iterdi
 SENTENCES = {
     "en": [
         "How are you today?", "I don't know.", "She bought a new car last week, but it is already broken.",
-        "Where is the station?", "The children are playing in the garden.", "Stop!", "My brother works at a bank in Boston.",
-        "If I had known that you were coming, I would have baked a cake for you and your friends.", "It's raining again.",
+        "Where is the station?", "The children are playing in the garden.", "Stop!", "My brother works at a bank.",
+        "If I had known that you were coming, I would have baked a cake for you and your friends.", "It rains.",
         "What would you like to drink?", "He left without saying a word.", "Tom and Mary got married in 2013.",
     ],
     "fr": [
-        "Comment allez-vous aujourd'hui ?", "Je ne sais pas.", "Elle a acheté une nouvelle voiture la semaine dernière.",
-        "Où est la gare ?", "Les enfants jouent dans le jardin.", "Arrête !", "Mon frère travaille dans une banque à Boston.",
+        "Comment allez-vous aujourd'hui ?", "Je ne sais pas.", "Elle a acheté une nouvelle voiture hier.",
+        "Où est la gare ?", "Les enfants jouent dans le jardin.", "Arrête !", "Mon frère travaille dans une banque.",
         "Si j'avais su que tu venais, j'aurais préparé un gâteau pour toi et tes amis.", "Il pleut encore.",
         "Que voudriez-vous boire ?", "Il est parti sans dire un mot.", "Tom et Marie se sont mariés en 2013.",
     ],
