@@ -5,7 +5,7 @@ import { strings } from "./strings.js";
 
 const BUSY = new Set(["queue_full", "loading", "draining"]);
 const LASTING = new Set(["internal_error", "deadline_exceeded", "network", "bad_answer", "other", "body_timeout"]);
-const MOST_RETRIES = 20;
+const MOST_RETRIES = 30;
 
 /** What to tell a person about a problem of the API. */
 export function explain(problem) {
