@@ -271,7 +271,7 @@ def _wrap(text: str, room: float, lines: int) -> list[str]:
         if len(wrapped) == lines - 1 or _ems(rest) <= room:
             return [*wrapped, _fit(rest, room)]
         line = _fit(rest, room + 1.0)[:-1]
-        if " " in line and rest[len(line) : len(line) + 1] not in ("", " ") and line.isascii():
+        if " " in line[len(line) // 2 :] and rest[len(line)] != " ":
             line = line[: line.rindex(" ")]
         wrapped.append(line.rstrip())
         rest = rest[len(line) :].lstrip()

@@ -20,14 +20,14 @@ _BULLET = regex.compile(
 _MARKS = regex.compile(
     r"""
     (?<marks>[\p{SB=STerm}\p{SB=ATerm}…‥‼⁇⁈⁉]++(?:\p{Zs}[?!]++)*+)
-    (?<closing>(?:[\p{Pf}\p{Pe}"'’”*_\u200d\ufe0f]|“(?=\s|$)|\p{Zs}?[»›](?=[\s\p{P}]|$)|\[\d{1,3}\])*+)
+    (?<closing>(?:[\p{Pf}\p{Pe}"'’”\u200d\ufe0f]|[*_]{1,3}(?=\s|$)|“(?=\s|$)|\p{Zs}?[»›](?=[\s\p{P}]|$)|\[\d{1,3}\])*+)
     (?<emoji>(?:\p{Zs}*+(?=[\p{Extended_Pictographic}\p{RI}--[©®™]])\X)++(?=\s|$))?+
     (?<space>[\s\x1c-\x1f]*+)
     """,
     regex.VERBOSE | regex.VERSION1,
 )
 _OPENING = regex.compile(r"[\p{Ps}\p{Pi}\p{Pd}\"'“„*_\#~•¿¡\s]*+")
-_HEAD = regex.compile(r"[^\p{L}\p{N}]*+(?<letter>\p{L}?)")
+_HEAD = regex.compile(r"[^\p{L}\p{N}]{0,40}+(?<letter>\p{L}?)")
 _NEXT = regex.compile(r"[\p{L}\p{M}\p{N}]{1,20}")
 _LAST = regex.compile(r"(?:[\p{L}\p{M}\p{N}]++[.’'-]?)*+$")
 _NO_WORD = regex.compile(r"\P{L}*+(?:[IVXLCDM]{1,6}|[ivx]{1,4}|\p{L})?\P{L}*+$")
@@ -136,9 +136,10 @@ def _ends_sentence(text: str, start: int, found: regex.Match[str], end: int) -> 
 
 def _opens_quote(text: str, start: int, found: regex.Match[str]) -> bool:
     """Whether a straight quote after marks, no space around it, opens the next sentence."""
-    if found["space"] or not found["closing"].startswith('"'):
+    quote = found["closing"][:1]
+    if found["space"] or quote not in ('"', "'"):
         return False
-    return text.count('"', max(start, found.start() - 500), found.start()) % 2 == 0
+    return text.count(quote, max(start, found.start() - 500), found.start()) % 2 == 0
 
 
 def _ends_without_space(previous: str, marks: str, closing: str, following: str) -> bool:
@@ -174,17 +175,19 @@ def _abbreviates(text: str, start: int, before: int, next_word: str) -> bool:
     digits = next_word[:1].isnumeric()
     if last.isnumeric():
         return len(last) <= 2 and next_word.lower() in _MONTHS  # "am 3. Mai"
+    starts = len(next_word) > 1 and next_word.lower() in _STARTERS
     if len(last) == 1:
-        if last == "I":  # "It was I. He left." but "Charles I. Smith"
-            return not _last_word(text, start, before - 2).islower()
-        return last.isupper() or low in _BEFORE_NUMBER or digits
+        if last.islower():
+            return digits or (low in _BEFORE_NUMBER and not starts)
+        ordinary = _last_word(text, start, before - 2).islower()  # "the Y axis and X. The …", "it was I. He …"
+        return not (ordinary and (last == "I" or (starts and last != "M")))
     if low in _BEFORE_NUMBER and digits:
         return True
     if low in _TITLES:
         return True
     dotted = "." in last and all(len(part) <= 2 for part in regex.split(r"[.-]", last))
     if dotted or low in _EITHER or low == "ph.d":
-        return low != "no" and low != "etc" and next_word.lower() not in _STARTERS
+        return low != "no" and low != "etc" and not starts
     return False
 
 

@@ -41,6 +41,7 @@ ONE_EACH = [
     "Hello! 😀 | Bye 👋🏽 now.",
     "I paid $5.50. | You paid 3. | We win.",
     "As shown.[1] | Next one.",
+    "The limits of Y. | These are read by J. Smith, in **bold.** | Next.",
     "how are you? | i am fine. | and you?",
     "Il a dit : « Viens ! » | Puis il partit. | M. Dupont est là.",
     "« Bonjour. » | « Salut ! » dit-il.",
@@ -60,6 +61,7 @@ WITHOUT_SPACES = [
     "他来了！|她问：“为什么？”的时候，我笑了。",
     "真的吗?|好!",
     '他说:"你好。"|然后走了。|"再见。"|她说。',
+    "这是类。|'name' 参数。|_private 也是。",
     "这个（你知道吗？）很好。|对",
     "「はい。」と言った。|本当ですか？|はい！",
     "圆周率是3.14。|好",
@@ -213,6 +215,7 @@ def test_short_sentence_stays_whole() -> None:
         "_.",
         "😀",
         "\u0301",
+        "(" * 25_000 + "a. b " * 5_000,
     ],
 )
 def test_fifty_thousand_characters_take_linear_time(unit: str) -> None:
@@ -220,7 +223,7 @@ def test_fifty_thousand_characters_take_linear_time(unit: str) -> None:
     began = time.process_time()
     sentences(text)
     words(text)
-    assert time.process_time() - began < 2.0  # 0.1 to 0.3 s in fact; anything quadratic takes minutes
+    assert time.process_time() - began < 5.0  # 0.1 to 0.3 s in fact; anything quadratic takes minutes
 
 
 def test_split_long_asks_for_the_length_of_few_characters() -> None:
