@@ -223,6 +223,8 @@ class ModelBundle:
         _write_json(beside / CONFIG, asdict(config))
         _write_json(beside / CARD, card)
         (beside / README).write_text(readme, "utf-8")
+        for file in beside.iterdir():
+            file.chmod(0o644)  # a server runs as another user
         files = {
             file.name: {"bytes": file.stat().st_size, "sha256": _digest(file)} for file in sorted(beside.iterdir())
         }

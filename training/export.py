@@ -147,9 +147,7 @@ Evenly spread over the test file, not chosen.
 |---|---|---|
 {examples}
 
-{card["notes"]}
-
-## Recipe
+{card["notes"] and card["notes"] + chr(10) * 2}## Recipe
 
 ```json
 {settings}
