@@ -87,8 +87,8 @@ class CleaningConfig:
     Attributes:
         max_characters: Longest side, in code points.
         max_words: Longest side, in white-space words (Han characters count one each).
-        max_length_ratio: Longer side over shorter side, in characters, +10 on both.
-        source_script, target_script: Unicode script at least half the letters of that side are in,
+        max_length_ratio: Longer side over shorter side, in characters (Han and kana count three), +10 on both.
+        source_script, target_script: Unicode script at least a fifth of that side's letters are in,
             such as `Latin`; several are joined by `+` (`Han+Hiragana+Katakana`); empty: no check.
         identical_sides, duplicates, control_characters: Whether the rule is on.
     """

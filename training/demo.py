@@ -24,7 +24,13 @@ _FIRST, _LAST = datetime.date(1900, 1, 1), datetime.date(2099, 12, 31)
 FORMATS = (
     *("{day} {month} {year}", "{month} {day}, {year}", "the {nth} of {month}, {year}", "the {nth} of {month} {year}"),
     *("{nth} {month} {year}", "{month} {nth}, {year}", "{month} the {nth}, {year}", "{nth} of {month}, {year}"),
-    *("{day} {mon} {year}", "{mon} {day}, {year}", "{mon}. {day}, {year}", "{day} {mon}. {year}", "{day}-{mon}-{year}"),
+    *(
+        "{day} {mon} {year}",
+        "{mon} {day}, {year}",
+        "{short} {day}, {year}",
+        "{day} {short} {year}",
+        "{day}-{mon}-{year}",
+    ),
     *("{weekday}, {day} {month} {year}", "{weekday}, {month} {day}, {year}", "{weekday} the {nth} of {month}, {year}"),
     *(
         "{wd} {day} {mon} {year}",
@@ -56,6 +62,7 @@ def write_date(date: datetime.date, form: str) -> str:
         nth=ordinal(date.day),
         month=month,
         mon=month[:3],
+        short=month if len(month) == 3 else f"{month[:3]}.",  # nobody shortens May
         number=date.month,
         year=date.year,
         weekday=weekday,

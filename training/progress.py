@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-_FORMAT = "{desc} {percentage:3.0f}% |{bar:24}| {postfix}{elapsed} gone, {remaining} left"
+_FORMAT = "{desc} {percentage:3.0f}% |{bar:24}| {elapsed} gone, {remaining} left{postfix}"
 
 
 class Progress:

@@ -27,7 +27,9 @@ def verdict(cleaner: Cleaner, source: str, target: str) -> str:
         ("a " * 9, "你好，你好，你好，", "too_long"),
         ("Good day, all.", "你好你好你好你好你", "too_long"),  # nine Han characters are nine words
         ("x" * 61, "你好。", "too_long"),
-        ("x" * 50, "你", "length_ratio"),
+        ("x" * 50, "你", "length_ratio"),  # (50 + 10) / (3 + 10) = 4.6
+        ("x" * 50, "你好你好你", "kept"),  # (50 + 10) / (15 + 10) = 2.4: a Han character counts as three
+        ("Use Sphinx here.", "用 Sphinx 吧", "kept"),  # a Latin name in Chinese text
         ("Paris 1998", "Paris 1998", "identical_sides"),
         ("Добрый день.", "你好。", "wrong_script"),
         ("Good day.", "Bonjour.", "wrong_script"),

@@ -17,6 +17,8 @@ def test_ordinals(day: int, text: str) -> None:
 def test_a_date_in_words() -> None:
     date = datetime.date(1998, 3, 3)
     assert write_date(date, "the {nth} of {month}, {year}") == "the 3rd of March, 1998"
+    assert write_date(date, "{short} {day}, {year}") == "Mar. 3, 1998"
+    assert write_date(date.replace(month=5), "{short} {day}, {year}") == "May 3, 1998"
     assert write_date(date, "{wd} {day} {mon} {year}") == "Tue 3 Mar 1998"
 
 

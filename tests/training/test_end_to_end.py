@@ -1,0 +1,123 @@
+"""From a corpus on disk, through every stage on the command line, to a translation and its heatmap over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.app import create_app
+from service.settings import Settings
+from training.__main__ import main
+
+DETERMINERS = {"the": "le", "my": "mon", "this": "ce", "one": "un"}
+ADJECTIVES = {"red": "rouge", "green": "vert", "small": "minuscule", "old": "antique", "quiet": "tranquille"}
+NOUNS = {"cat": "chat", "dog": "chien", "horse": "cheval", "train": "train", "garden": "jardin", "boat": "bateau"}
+VERBS = {"sleeps": "dort", "waits": "attend", "sings": "chante", "falls": "tombe", "works": "travaille"}
+
+RECIPE = """
+name = "toy"
+source = "en"
+target = "fr"
+
+[data]
+train = "toy.tsv"
+valid_size = 40
+test_size = 40
+
+[units]
+size = 100
+coverage = 1.0
+
+[model]
+cell = "gru"
+embedding_size = 48
+encoder_size = 32
+decoder_size = 64
+decoder_layers = 1
+wiring = "conditional"
+score = "additive"
+dropout = 0.0
+
+[training]
+max_updates = 150
+batch_tokens = 1024
+learning_rate = 0.01
+warmup = 10
+label_smoothing = 0.0
+average = 0.9
+copy_rate = 0.0
+validate_every = 50
+patience = 0
+threads = 1
+device = "cpu"
+
+[card]
+title = "A toy"
+"""
+
+
+@pytest.fixture
+def published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """The model folder after `python -m training run`."""
+    words = itertools.product(DETERMINERS, ADJECTIVES, NOUNS, VERBS)
+    pairs = [f"{d} {a} {n} {v} .\t{DETERMINERS[d]} {NOUNS[n]} {ADJECTIVES[a]} {VERBS[v]} .\n" for d, a, n, v in words]
+    random.Random(1).shuffle(pairs)
+    (tmp_path / "toy.tsv").write_text("".join(pairs), encoding="utf-8")
+    (tmp_path / "toy.toml").write_text(RECIPE)
+    assert main(["run", "toy.toml", "--models", "models"]) == 0, capsys.readouterr().err
+    return tmp_path / "models"
+
+
+def test_a_corpus_becomes_a_translation_and_its_heatmap(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(Path("runs/toy/evaluation.json").read_text("utf-8"))["bleu"]["score"] > 90
+    pairs = [line.split("\t") for line in Path("runs/toy/test.tsv").read_text("utf-8").splitlines()]
+    answer, picture = asyncio.run(served(published, [source for source, _ in pairs]))
+
+    assert (answer["model"]["name"], answer["model"]["version"]) == ("toy", 1)
+    right = [result["text"] == target for result, (_, target) in zip(answer["results"], pairs, strict=True)]
+    assert sum(right) >= 0.9 * len(right)
+    links = [strongest_noun_link(result, source) for result, (source, _) in zip(answer["results"], pairs, strict=True)]
+    assert sum(links) >= 0.8 * len(links)  # noun and adjective change places, and the attention shows it
+    assert ElementTree.fromstring(picture).tag == "{http://www.w3.org/2000/svg}svg"
+    assert all(word in picture for word in pairs[0][0].split())
+
+    capsys.readouterr()
+    assert main(["run", "toy.toml", "--models", "models"]) == 0
+    assert capsys.readouterr().out.count("nothing changed, skipped") == 6
+    assert [path.name for path in (published / "toy").iterdir()] == ["1"]
+
+
+def strongest_noun_link(result: dict[str, Any], source: str) -> bool:
+    """Whether the second target word, the noun, looks most at the third source word, the noun."""
+    best = result["sentences"][0]["hypotheses"][0]
+    row = best["attention"]["data"][1]
+    tokens = [token["text"] for token in best["source_tokens"]]
+    return tokens[row.index(max(row))] == source.split()[2]
+
+
+async def served(models: Path, texts: list[str]) -> tuple[dict[str, Any], str]:
+    """The service's answer for the texts, and the first one's heatmap."""
+    app = create_app(Settings(models=(models,), device="cpu"))
+    pair = {"source": "en", "target": "fr"}
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server", timeout=30) as client,
+    ):
+        for _ in range(200):
+            if (await client.get("/readyz")).status_code == 200:
+                break
+            await asyncio.sleep(0.05)
+        body = {"texts": texts, "return": ["tokens", "attention"], "beam_size": 2, **pair}
+        answer = await client.post("/v1/translate", json=body)
+        assert answer.status_code == 200, answer.text
+        picture = await client.post("/v1/heatmap?format=svg", json={"text": texts[0], **pair})
+        assert picture.status_code == 200, picture.text
+        return answer.json(), picture.text
