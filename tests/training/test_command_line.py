@@ -125,6 +125,16 @@ def test_a_missing_recipe_is_explained(capsys: pytest.CaptureFixture[str]) -> No
     assert "recipes/none.toml: there is no such recipe" in capsys.readouterr().err
 
 
+def test_every_stage_and_option_is_documented() -> None:
+    reference = (ROOT / "docs" / "training.md").read_text("utf-8")
+    stages = next(action for action in command_line.parser()._actions if action.dest == "stage").choices
+    for name, stage in dict(stages or {}).items():
+        assert f"`python -m training {name} RECIPE`" in reference
+        for action in stage._actions:
+            for option in action.option_strings:
+                assert option in ("-h", "--help") or f"| `{option}" in reference, option
+
+
 def test_an_unknown_stage_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["trian", "recipes/none.toml"])
