@@ -1,0 +1,1 @@
+"""The pipeline: raw sentence pairs in, a published model bundle out."""

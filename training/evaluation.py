@@ -71,7 +71,7 @@ def evaluate(recipe: Recipe, folder: Path) -> dict[str, Any]:
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
     weights, best = load_best(recipe, folder)
-    pairs = [line.split("\t") for line in (folder / "test.tsv").read_text("utf-8").splitlines() if line]
+    pairs = [line.split("\t") for line in (folder / "test.tsv").read_text("utf-8").split("\n") if line]
     sources, references = [p[0] for p in pairs], [p[1] for p in pairs]
     stored = build_translator(recipe, folder, dequantise(quantise(weights)))
     outputs = translate_all(stored, sources, "test, as stored")

@@ -120,9 +120,9 @@ def _readme(recipe: Recipe, card: dict[str, Any]) -> str:
     licence, attribution = data["licence"] or "not stated", data["attribution"] or "not stated"
     return f"""# {card["title"]}
 
-Translates `{recipe.source}` to `{recipe.target}`. An encoder-decoder {recipe.model.get("cell", "lstm").upper()}, context
-`{recipe.model.get("context", "attention")}`, {card["parameters"] / 1e6:.1f} million parameters, stored as int8 with one
-scale a row. Trained {made}, {card["updates"]} updates.
+Translates `{recipe.source}` to `{recipe.target}`. An encoder-decoder {recipe.model.get("cell", "lstm").upper()}
+({card["parameters"] / 1e6:.1f} million parameters, context `{recipe.model.get("context", "attention")}`), stored as int8
+with one scale a row. Trained {made}, {card["updates"]} updates.
 
 ## Data
 

@@ -16,6 +16,7 @@ from nmt.model import Seq2Seq
 from nmt.tokenizer import Tokenizer
 from training import checkpoint
 from training.config import Recipe
+from training.interrupt import Interruption
 from training.loss import linear_cross_entropy
 from training.meter import Meter
 from training.optimizer import MasterAdam, learning_rate
@@ -52,6 +53,7 @@ def train(recipe: Recipe, folder: Path) -> TrainState:
 
     Raises:
         ConfigError: The recipe's values do not go together.
+        KeyboardInterrupt: Ctrl+C or SIGTERM; the update under way was finished and a checkpoint written.
         NmtError: The loss is not finite, or a checkpoint cannot be read or written.
     """
     config = recipe.training
@@ -81,43 +83,42 @@ def train(recipe: Recipe, folder: Path) -> TrainState:
     batches = stream(state.position)
     output = model.decoder.output
     saved = time.monotonic()
-    with Meter(state.update, config.max_updates) as meter:
-        try:
-            while state.update < config.max_updates and not state.finished:
-                batch, position = next(batches)
-                torch.manual_seed(config.seed * 1_000_003 + state.update)  # dropout depends on nothing else
-                unrolled = model(batch)
-                real = batch.target_out != PAD  # (B, T)
-                features, targets = unrolled.features[real], batch.target_out[real]  # (N, E), (N,)
-                loss, likelihood = linear_cross_entropy(
-                    features, output.weight, output.bias, targets, smoothing=config.label_smoothing
-                )
-                (loss / len(targets)).backward()  # type: ignore[no-untyped-call]
-                norm = optimizer.step(state.update)
-                if not math.isfinite(norm + float(likelihood)):
-                    raise NmtError(_not_finite(state, folder))
-                state.update, state.position = state.update + 1, position
-                state.tokens += len(targets)
-                meter.count(float(likelihood), len(targets), real.numel(), norm, learning_rate(config, state.update))
+    with Interruption() as interruption, Meter(state.update, config.max_updates) as meter:
+        while state.update < config.max_updates and not state.finished:
+            batch, position = next(batches)
+            torch.manual_seed(config.seed * 1_000_003 + state.update)  # dropout depends on nothing else
+            unrolled = model(batch)
+            real = batch.target_out != PAD  # (B, T)
+            features, targets = unrolled.features[real], batch.target_out[real]  # (N, E), (N,)
+            loss, likelihood = linear_cross_entropy(
+                features, output.weight, output.bias, targets, smoothing=config.label_smoothing
+            )
+            (loss / len(targets)).backward()  # type: ignore[no-untyped-call]
+            norm = optimizer.step(state.update)
+            if not math.isfinite(norm + float(likelihood)):
+                raise NmtError(_not_finite(state, folder))
+            state.update, state.position = state.update + 1, position
+            state.tokens += len(targets)
+            meter.count(float(likelihood), len(targets), real.numel(), norm, learning_rate(config, state.update))
 
-                if state.update % config.validate_every == 0 or state.update == config.max_updates:
-                    state.seconds += meter.seconds
-                    weights = optimizer.evaluated()
-                    found = judge(weights)
-                    better = _keep_score(state, found, config.patience)
-                    if better:
-                        best = {"update": state.update, "bleu": found.bleu, "loss": found.loss}
-                        checkpoint.save(folder / BEST, weights, best)
-                    _log(folder, state, meter, found, better)
-                    checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
-                    saved = time.monotonic()
-                    meter.restart()
-                elif time.monotonic() - saved > config.checkpoint_seconds:
-                    checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
-                    saved = time.monotonic()
-        except KeyboardInterrupt:
-            checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
-            raise
+            if state.update % config.validate_every == 0 or state.update == config.max_updates:
+                state.seconds += meter.seconds
+                weights = optimizer.evaluated()
+                found = judge(weights)
+                better = _keep_score(state, found, config.patience)
+                if better:
+                    best = {"update": state.update, "bleu": found.bleu, "loss": found.loss}
+                    checkpoint.save(folder / BEST, weights, best)
+                _log(folder, state, meter, found, better)
+                checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
+                saved = time.monotonic()
+                meter.restart()
+            elif time.monotonic() - saved > config.checkpoint_seconds:
+                checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
+                saved = time.monotonic()
+            if interruption.requested:
+                checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
+                raise KeyboardInterrupt
     state.finished = True
     checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
     return state

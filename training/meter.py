@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
 
@@ -18,7 +19,13 @@ class Meter:
 
     def __init__(self, done: int, total: int) -> None:
         self._bar = tqdm(
-            total=total, initial=done, desc="training", unit="update", smoothing=0.02, mininterval=1, dynamic_ncols=True
+            total=total,
+            initial=done,
+            desc="training",
+            unit="update",
+            smoothing=0.02,
+            mininterval=0.5 if sys.stderr.isatty() else 30,  # seconds; a log file wants few lines
+            dynamic_ncols=True,
         )
         self.restart()
 

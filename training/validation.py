@@ -55,7 +55,7 @@ class Validator:
     def __init__(self, model: Seq2Seq, source: Tokenizer, target: Tokenizer, language: str, path: Path) -> None:
         self.model, self.target, self.tokenize = model, target, bleu_tokenizer(language)
         self.device = next(model.parameters()).device
-        pairs = [line.split("\t") for line in path.read_text("utf-8").splitlines() if line]
+        pairs = [line.split("\t") for line in path.read_text("utf-8").split("\n") if line]
         sources = source.ids([normalise(pair[0]).text for pair in pairs])
         targets = target.ids([normalise(pair[1]).text for pair in pairs])
         order = sorted(range(len(pairs)), key=lambda i: (len(sources[i]), len(targets[i])))

@@ -1,6 +1,7 @@
 """Training on a copy task of digits, in a few seconds."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -168,3 +169,22 @@ def test_average_follows_the_weights(tmp_path: Path) -> None:
     model.weight.grad = torch.ones(1, 1)
     optimizer.step(50)
     torch.testing.assert_close(optimizer.evaluated()["weight"], (start + model.weight.detach()) / 2)
+
+
+def test_ctrl_c_finishes_the_update_and_writes_a_checkpoint(tmp_path: Path) -> None:
+    recipe = make(tmp_path)
+    real = MasterAdam.step
+
+    def step(self: MasterAdam, update: int) -> float:
+        if update == 13:
+            signal.raise_signal(signal.SIGINT)  # in the middle of the update
+        return real(self, update)
+
+    with patch.object(MasterAdam, "step", step), pytest.raises(KeyboardInterrupt):
+        loop.train(recipe, tmp_path)
+    assert checkpoint.load(tmp_path / loop.LAST)[1]["update"] == 14
+    whole = make(tmp_path / "whole")
+    loop.train(whole, tmp_path / "whole")
+    loop.train(recipe, tmp_path)
+    expected, resumed = weights(tmp_path / "whole"), weights(tmp_path)
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
