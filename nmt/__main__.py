@@ -20,7 +20,8 @@ from nmt.translator import Translator
 CHUNK = 128
 """Lines translated together; output comes after each chunk."""
 
-DRAW = {"svg": heatmap.to_svg, "html": heatmap.to_html, "csv": heatmap.to_csv, "json": heatmap.to_json}
+DRAW = {"svg": heatmap.to_svg, "html": heatmap.to_html, "json": heatmap.to_json}
+FORMATS = (*DRAW, "csv")  # a table of numbers has no title
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument("--sentence", type=int, default=0, help="which sentence of the text, from 0")
     draw.add_argument("--granularity", choices=("word", "subword"), default="word")
     draw.add_argument("--output", type=Path, help="file to write; its ending (svg, html, csv, json) is the format")
-    draw.add_argument("--format", choices=tuple(DRAW), help="format, when the file's ending does not say")
+    draw.add_argument("--format", choices=FORMATS, help="format, when the file's ending does not say")
     for which in (translate, draw):
         which.add_argument("--beam-size", type=int, default=5, help="1 is greedy search (default 5)")
         which.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -85,7 +86,7 @@ def translate(translator: Translator, options: argparse.Namespace) -> None:
 def draw(translator: Translator, options: argparse.Namespace) -> None:
     """One figure to a file or standard output."""
     form = options.format or (options.output.suffix[1:].lower() if options.output else "svg")
-    if form not in DRAW:
+    if form not in FORMATS:
         raise ConfigError(
             f"format {form!r} is not known; name the file *.svg, *.html, *.csv or *.json, or use --format"
         )

@@ -46,12 +46,13 @@ def export(recipe: Recipe, folder: Path) -> Path:
     ]
     index = CorpusIndex.build(folder / "train.tsv", source, target, recipe.training.max_tokens)
     lengths = np.sort(index.lengths[:, 0])
+    architecture = model_config(recipe, source, target).to_dict()
     config = BundleConfig(
         format_version=FORMAT_VERSION,
         name=recipe.name,
         source=recipe.source,
         target=recipe.target,
-        architecture=model_config(recipe, source, target).to_dict(),
+        architecture=architecture,
         source_units=units[0].name,
         target_units=units[-1].name,
         longest_source=int(lengths[-min(SEEN, len(lengths))]),
@@ -70,6 +71,7 @@ def export(recipe: Recipe, folder: Path) -> Path:
             "pairs": cleaning.get("parts", {}),
             "dropped_by_cleaning": cleaning.get("dropped", 0),
         },
+        "architecture": architecture,
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "evaluation": {key: value for key, value in evaluation.items() if key != "examples"},
         "examples": evaluation["examples"],
@@ -117,12 +119,13 @@ def _readme(recipe: Recipe, card: dict[str, Any]) -> str:
     made = f"{card['date']} with Interlinear {card['interlinear']}" + (
         f", commit {card['commit']}" if card["commit"] else ""
     )
+    architecture = card["architecture"]
+    cell, context, size = architecture["cell"].upper(), architecture["context"], card["parameters"] / 1e6
     licence, attribution = data["licence"] or "not stated", data["attribution"] or "not stated"
     return f"""# {card["title"]}
 
-Translates `{recipe.source}` to `{recipe.target}`. An encoder-decoder {recipe.model.get("cell", "lstm").upper()}
-({card["parameters"] / 1e6:.1f} million parameters, context `{recipe.model.get("context", "attention")}`), stored as int8
-with one scale a row. Trained {made}, {card["updates"]} updates.
+Translates `{recipe.source}` to `{recipe.target}`. An encoder-decoder {cell}, context `{context}`, {size:.1f} million
+parameters, stored as int8 with one scale a row. Trained {made}, {card["updates"]} updates.
 
 ## Data
 
