@@ -34,7 +34,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             likelihood -= true.sum()
             loss -= (1 - smoothing) * true.sum() + smoothing * spread.sum()
             gradient = logits.sub_(normaliser[:, None]).exp_().sub_(smoothing / vocabulary)
-            gradient[torch.arange(len(target)), target] += smoothing - 1
+            gradient[torch.arange(len(target), device=target.device), target] += smoothing - 1
             bias_gradient += gradient.sum(dim=0)
             narrow = gradient.to(features.dtype)
             torch.mm(narrow, weight, out=into)
