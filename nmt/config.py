@@ -63,11 +63,11 @@ class ModelConfig:
     source_vocabulary: int
     target_vocabulary: int
     cell: Cell = "lstm"
-    embedding_size: int = 512
+    embedding_size: int = 384
     encoder_size: int = 256
-    encoder_layers: int = 1
+    encoder_layers: int = 2
     bidirectional: bool = True
-    decoder_size: int = 512
+    decoder_size: int = 384
     decoder_layers: int = 2
     context: Context = "attention"
     bridge: Bridge = "mean"

@@ -142,7 +142,7 @@ class TrainingConfig:
 
     Attributes:
         max_updates: Updates in all; the schedule ends there.
-        batch_tokens: Target tokens in one batch, padding included.
+        batch_tokens: Largest number of rows times units of the longest side of a batch.
         learning_rate: Peak rate of Adam (Kingma & Ba 2015).
         warmup: Updates until the peak, linear.
         decay: Share of the updates, at the end, over which the rate falls linearly to zero.
@@ -161,11 +161,11 @@ class TrainingConfig:
         seed: Of first weights, order of batches and dropout.
     """
 
-    max_updates: int = 10_000
-    batch_tokens: int = 4096
-    learning_rate: float = 1e-3
-    warmup: int = 200
-    decay: float = 0.5
+    max_updates: int = 4_000
+    batch_tokens: int = 3072
+    learning_rate: float = 2e-3
+    warmup: int = 150
+    decay: float = 0.6
     label_smoothing: float = 0.1
     clip_norm: float = 1.0
     average: float = 0.999
