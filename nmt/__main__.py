@@ -15,6 +15,7 @@ import torch
 from nmt import heatmap
 from nmt.bundle import ModelBundle
 from nmt.errors import ConfigError, InputError, NmtError
+from nmt.sentences import sentences
 from nmt.translator import Translator
 
 CHUNK = 128
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "inspect":
             inspect(options)
         else:
+            if options.threads < 0:
+                raise ConfigError(f"--threads {options.threads} is out of range; give 1 or more, or leave it out")
             if options.threads:
                 torch.set_num_threads(options.threads)
             translator = Translator.load(options.model, device=options.device)
@@ -93,12 +96,14 @@ def draw(translator: Translator, options: argparse.Namespace) -> None:
     if not translator.has_attention:
         raise ConfigError(f"{options.model} has no attention to draw; it was trained with another context")
     if options.translation is not None:
+        if len(sentences(options.text)) != 1:
+            raise InputError("a given translation needs a text of one sentence; give one sentence of it")
         hypothesis = translator.attend(options.text, options.translation)
     else:
-        sentences = translator.translate([options.text], beam_size=options.beam_size)[0].sentences
-        if not 0 <= options.sentence < len(sentences):
-            raise InputError(f"--sentence {options.sentence} is not in the text, which has {len(sentences)} sentences")
-        hypothesis = sentences[options.sentence].hypotheses[0]
+        found = translator.translate([options.text], beam_size=options.beam_size)[0].sentences
+        if not 0 <= options.sentence < len(found):
+            raise InputError(f"--sentence {options.sentence} is not in the text, which has {len(found)} sentences")
+        hypothesis = found[options.sentence].hypotheses[0]
     matrix = hypothesis.words if options.granularity == "word" else hypothesis.subwords
     if form == "csv":
         figure = heatmap.to_csv(matrix)
@@ -109,7 +114,7 @@ def draw(translator: Translator, options: argparse.Namespace) -> None:
     if options.output:
         options.output.write_text(figure, "utf-8")
     else:
-        sys.stdout.write(figure)
+        _print(figure)
 
 
 def inspect(options: argparse.Namespace) -> None:
@@ -117,9 +122,17 @@ def inspect(options: argparse.Namespace) -> None:
     bundle = ModelBundle.load(options.model)
     size = sum(file.stat().st_size for file in bundle.path.iterdir())
     direction = f"{bundle.source} to {bundle.target}"
-    print(f"{bundle.path}: {bundle.name} version {bundle.version}, {direction}, {size / 1e6:.1f} MB")
-    print(f"manifest {bundle.sha256}")
-    print(json.dumps({k: v for k, v in bundle.card.items() if k != "examples"}, ensure_ascii=False, indent=2))
+    bundle.model()
+    bundle.tokenizers()
+    _print(f"{bundle.path}: {bundle.name} version {bundle.version}, {direction}, {size / 1e6:.1f} MB\n")
+    _print(f"manifest {bundle.sha256}\n")
+    _print(json.dumps({k: v for k, v in bundle.card.items() if k != "examples"}, ensure_ascii=False, indent=2) + "\n")
+
+
+def _print(text: str) -> None:
+    """UTF-8 whatever the locale says."""
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
 
 
 def _lines(stream: Iterable[bytes]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nmt.config import BOS, EOS, PAD, UNK, ModelConfig, build
+from nmt.config import BOS, EOS, PAD, UNK, ModelConfig, build, check_range
 from nmt.errors import BundleError, ConfigError
 from nmt.model import Seq2Seq
 from nmt.tokenizer import Tokenizer
@@ -86,11 +86,15 @@ def dequantise(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def _is_version(name: str) -> bool:
+    return name.isascii() and name.isdigit()
+
+
 def versions(folder: Path) -> list[int]:
     """Versions under `models/<name>` whose manifest is there, ascending."""
     if not folder.is_dir():
         return []
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / MANIFEST).is_file())
+    return sorted(int(p.name) for p in folder.iterdir() if _is_version(p.name) and (p / MANIFEST).is_file())
 
 
 def latest(folder: Path) -> Path:
@@ -164,11 +168,12 @@ class ModelBundle:
         try:
             config = build(BundleConfig, values, CONFIG)
             ModelConfig.from_dict(config.architecture)
+            check_range("longest_source", config.longest_source, 1, 100_000)
         except ConfigError as error:
             raise BundleError(
                 f"{path / CONFIG}: {error}; the file was edited or made by another version: export the model again"
             ) from None
-        return cls(path, int(path.name) if path.name.isdigit() else 0, config, _read_json(path / CARD), sha256)
+        return cls(path, int(path.name) if _is_version(path.name) else 0, config, _read_json(path / CARD), sha256)
 
     def model(self) -> Seq2Seq:
         """The network with its weights, fp32, on the CPU, in evaluation mode."""
@@ -190,9 +195,22 @@ class ModelBundle:
 
     def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
         """Source and target tokenizer; one object when the file is shared."""
-        source = Tokenizer.load(self.path / self.config.source_units)
-        shared = self.config.target_units == self.config.source_units
-        return source, source if shared else Tokenizer.load(self.path / self.config.target_units)
+        listed = _read_json(self.path / MANIFEST)["files"]
+        loaded: dict[str, Tokenizer] = {}
+        for side in ("source", "target"):
+            name, size = getattr(self.config, f"{side}_units"), self.config.architecture[f"{side}_vocabulary"]
+            if name not in listed:
+                raise BundleError(
+                    f"{self.path / CONFIG} names {name!r}, which {MANIFEST} does not list; export it again"
+                )
+            if name not in loaded:
+                loaded[name] = Tokenizer.load(self.path / name)
+            if loaded[name].size != size:
+                raise BundleError(
+                    f"{self.path / name} has {loaded[name].size} units, but {CONFIG} says {size}; "
+                    "they are of different models: copy the whole folder again"
+                )
+        return loaded[self.config.source_units], loaded[self.config.target_units]
 
     @staticmethod
     def save(

@@ -18,7 +18,7 @@ def resolve_device(name: str) -> str:
     if name == "cpu":
         return name
     kind, _, number = name.partition(":")
-    if kind != "cuda" or (":" in name and not number.isdigit()):
+    if kind != "cuda" or (":" in name and not (number.isascii() and number.isdigit())):
         raise ConfigError(f"device = {name!r} is not known; choose auto, cpu, cuda or cuda:N")
     if int(number or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device = {name!r}, but this machine has {torch.cuda.device_count()} GPUs; use auto or cpu")

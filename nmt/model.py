@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from nmt.batch import Batch
 from nmt.config import PAD, ModelConfig
 from nmt.decoder import Decoder, Unrolled
+from nmt.embedding import Embedding
 from nmt.encoder import Encoder, EncoderOutput
 
 
@@ -33,7 +34,7 @@ class Seq2Seq(nn.Module):
 
 
 def _embedding(vocabulary: int, size: int) -> nn.Embedding:
-    embedding = nn.Embedding(vocabulary, size)
+    embedding = Embedding(vocabulary, size)
     nn.init.normal_(embedding.weight, std=size**-0.5)
     with torch.no_grad():
         embedding.weight[PAD].zero_()

@@ -154,15 +154,18 @@ def beam_search(
 
 def check_search(beam_size: int, n_best: int, alpha: float) -> None:
     """Raise `ConfigError` unless the three go together."""
-    check_range("beam_size", beam_size, 1, 1000)
-    check_range("n_best", n_best, 1, 1000)
+    check_range("beam_size", beam_size, 1, 200)
+    check_range("n_best", n_best, 1, 200)
     check_range("length penalty", alpha, 0.0, 10.0)
     if n_best > beam_size:
         raise ConfigError(f"n_best = {n_best} is larger than beam_size = {beam_size}; raise beam_size or lower n_best")
 
 
 def _finish(sentences: list[_Sentence], beam: _Beam, alpha: float) -> None:
-    """Move what ended from the open slots to `finished`; close the slots it took."""
+    """Move what ended from the open slots to `finished`; close the slots it took.
+
+    What a hypothesis keeps is copied: a view would hold the whole batch's tensors in memory.
+    """
     beam_size = beam.scores.shape[1]
     length = beam.tokens.shape[2]
     scores = beam.scores.tolist()
@@ -175,12 +178,12 @@ def _finish(sentences: list[_Sentence], beam: _Beam, alpha: float) -> None:
             elif ended[a][k] or length >= sentence.limit:
                 attention = None
                 if beam.attention is not None:
-                    attention = beam.attention[a, k, :, : sentence.source_length].cpu().numpy()
+                    attention = beam.attention[a, k, :, : sentence.source_length].cpu().numpy().copy()
                 sentence.finished.append(
                     Hypothesis(
                         tokens=beam.tokens[a, k].tolist(),
                         score=scores[a][k] / length_penalty(length, alpha),
-                        token_scores=beam.token_scores[a, k].cpu().numpy(),
+                        token_scores=beam.token_scores[a, k].cpu().numpy().copy(),
                         attention=attention,
                         truncated=not ended[a][k],
                     )

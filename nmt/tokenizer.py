@@ -85,7 +85,7 @@ class Tokenizer(ABC):
             return CharacterTokenizer(json.loads(path.read_text("utf-8"))["pieces"])
         except FileNotFoundError:
             raise BundleError(f"{path} is missing; copy the whole folder again or retrain") from None
-        except (RuntimeError, ValueError, KeyError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{path} is damaged ({error}); copy it again or retrain") from None
 
     def encode(self, text: str) -> list[Piece]:

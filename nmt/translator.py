@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import regex
+import torch
 from numpy.typing import NDArray
 
 from nmt.alignment import AttentionMatrix, Token, to_words
@@ -25,10 +26,13 @@ from nmt.text import Span, replace_surrogates, restore, split_long, words
 from nmt.tokenizer import SPACE, SPECIAL, Piece, Tokenizer
 
 BATCH_ROWS = 64
-"""Sentences searched together."""
+"""Sentences searched together with a beam of up to five; fewer with a wider one."""
 
 BATCH_UNITS = 2048
 """Source units, padding included, of sentences searched together."""
+
+_COPIED_WORDS = 100
+"""A copied sentence of more words becomes several, so that their matrices stay small."""
 
 _SPEAKS = regex.compile(r"[\p{L}\p{N}]")
 _SPACELESS = ("zh", "ja", "th", "lo", "km", "my")
@@ -66,7 +70,8 @@ class TranslatedSentence:
         source_span: Where it stands in the text as sent.
         target_span: Where its best translation stands in `Translation.text`.
         flags: Names of what a reader should know: `truncated` (hit its length limit), `split`
-            (too long for the model, translated in parts), `unknown_characters`.
+            (too long for the model, translated in parts), `copied` (nothing in it that the model
+            could read), `unknown_characters`.
         hypotheses: At least one.
     """
 
@@ -121,11 +126,13 @@ class Translator:
         bundle: ModelBundle | None = None,
     ) -> None:
         self.device = resolve_device(device)
+        if self.device != "cpu":
+            torch.backends.cudnn.allow_tf32 = False  # whole sequences shall equal steps
         self.model = model.to(self.device).eval()
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
         self.longest_source = longest_source
         self.has_attention = model.config.context == "attention"
-        self._spaced = target.split("-")[0] not in _SPACELESS
+        self._spaced = target.split("-")[0].lower() not in _SPACELESS
         self._bundle = bundle
 
     @classmethod
@@ -176,7 +183,7 @@ class Translator:
         texts = [replace_surrogates(text) for text in texts]
         jobs = [job for index, text in enumerate(texts) for job in self._plan(index, text)]
         waiting = sorted((job for job in jobs if not job.hypotheses), key=lambda job: len(job.pieces))
-        for batch in _batches(waiting):
+        for batch in _batches(waiting, BATCH_ROWS * 5 // max(5, beam_size) or 1):
             self._search(batch, texts, beam_size=beam_size, n_best=n_best, alpha=alpha)
         return [self._assemble(text, [job for job in jobs if job.text == index]) for index, text in enumerate(texts)]
 
@@ -214,18 +221,22 @@ class Translator:
     def _plan(self, index: int, text: str) -> list[_Job]:
         jobs: list[_Job] = []
         for span in sentences(text):
-            pieces = self._encode(text, span)
-            if not _SPEAKS.search(text, *span) or all(p.id == UNK or p.text == SPACE for p in pieces):
-                flags = ["unknown_characters"] if _SPEAKS.search(text, *span) else []
-                jobs.append(_Job(index, span, pieces, ["copied", *flags], (_copied(text, span),)))
-            elif len(pieces) <= self.longest_source:
-                jobs.append(_Job(index, span, pieces, []))
-            else:
-                parts = split_long(
-                    text, span, self.longest_source, lambda part: len(self.source_tokenizer.encode(part))
-                )
-                jobs += [_Job(index, part, self._encode(text, part), ["split"]) for part in parts]
+            whole = self._encode(text, span)
+            if len(whole) <= self.longest_source or not _readable(text, span, whole):
+                jobs += self._job(index, text, span, whole, [])
+                continue
+            for part in split_long(text, span, self.longest_source, lambda t: len(self.source_tokenizer.encode(t))):
+                jobs += self._job(index, text, part, self._encode(text, part), ["split"])
         return jobs
+
+    def _job(self, index: int, text: str, span: Span, pieces: list[Piece], flags: list[str]) -> list[_Job]:
+        """The sentence for the model, or copied where the model can read nothing of it."""
+        if _readable(text, span, pieces):
+            return [_Job(index, span, pieces, flags)]
+        flags = [*flags, "copied", *(["unknown_characters"] if _SPEAKS.search(text, *span) else [])]
+        here = [(span[0] + start, span[0] + end) for start, end in words(text[slice(*span)])]
+        blocks = [here[start : start + _COPIED_WORDS] for start in range(0, len(here), _COPIED_WORDS)]
+        return [_Job(index, (block[0][0], block[-1][1]), [], list(flags), (_copied(text, block),)) for block in blocks]
 
     def _encode(self, text: str, span: Span) -> list[Piece]:
         start, end = span
@@ -281,19 +292,21 @@ class Translator:
         """Put the best candidates where their sentences stood."""
         spans = [job.span for job in jobs]
         best = [job.hypotheses[0].text for job in jobs]
-        translated, places = restore(text, spans, self._spaces(text, spans, best))
+        translated, places = restore(text, spans, self._spaces(text, jobs, best))
         found: list[TranslatedSentence] = []
         for job, place, candidate in zip(jobs, places, best, strict=True):
             target_span = (place[1] - len(candidate), place[1])
             found.append(TranslatedSentence(job.span, target_span, tuple(job.flags), job.hypotheses))
         return Translation(translated, tuple(found))
 
-    def _spaces(self, text: str, spans: list[Span], translations: list[str]) -> list[str]:
+    def _spaces(self, text: str, jobs: list[_Job], translations: list[str]) -> list[str]:
         """Put a space before a sentence that followed the last one without any, where the target is spaced."""
         spaced = list(translations)
-        for index in range(1, len(spans)):
-            touching = spans[index - 1][1] == spans[index][0]
-            cut_word = touching and text[spans[index][0] - 1].isascii() and text[spans[index][0] - 1].isalnum()
+        for index in range(1, len(jobs)):
+            before, after = jobs[index - 1], jobs[index]
+            place = after.span[0]
+            touching = before.span[1] == place and not ("copied" in before.flags and "copied" in after.flags)
+            cut_word = touching and text[place - 1].isascii() and text[place - 1].isalnum()
             if self._spaced and touching and not cut_word and translations[index]:
                 spaced[index] = " " + translations[index]
         return spaced
@@ -302,12 +315,12 @@ class Translator:
 _EOS = Token(SPECIAL[EOS], None, special=True)
 
 
-def _batches(jobs: list[_Job]) -> list[list[_Job]]:
+def _batches(jobs: list[_Job], most: int) -> list[list[_Job]]:
     """Cut jobs sorted by length so that neither rows nor padded units grow too large."""
     batches: list[list[_Job]] = []
     for job in jobs:
         rows = len(batches[-1]) + 1 if batches else 0
-        if not batches or rows > BATCH_ROWS or rows * len(job.pieces) > BATCH_UNITS:
+        if not batches or rows > most or rows * len(job.pieces) > BATCH_UNITS:
             batches.append([])
         batches[-1].append(job)
     return batches
@@ -333,14 +346,15 @@ def _copies(pieces: list[Piece], hypothesis: Hypothesis) -> dict[int, str]:
     return copies
 
 
-def _copied(text: str, span: Span) -> TranslatedHypothesis:
-    """A sentence that stands for itself: every word looks at itself."""
-    start, end = span
-    here = [(a, b) for a, b in words(text[start:end])]
-    source = (*(Token(text[start + a : start + b], (start + a, start + b)) for a, b in here), _EOS)
-    target = (
-        *(Token(text[start + a : start + b], (a, b), logprob=0.0) for a, b in here),
-        Token("</s>", None, True, 0.0),
-    )
+def _readable(text: str, span: Span, pieces: list[Piece]) -> bool:
+    """Whether there is a letter or digit, and anything that the vocabulary can spell."""
+    return bool(_SPEAKS.search(text, *span)) and any(p.id != UNK and p.text != SPACE for p in pieces)
+
+
+def _copied(text: str, here: list[Span]) -> TranslatedHypothesis:
+    """Words that stand for themselves: every one looks at itself."""
+    start, end = here[0][0], here[-1][1]
+    source = (*(Token(text[a:b], (a, b)) for a, b in here), _EOS)
+    target = (*(Token(text[a:b], (a - start, b - start), logprob=0.0) for a, b in here), Token("</s>", None, True, 0.0))
     matrix = AttentionMatrix(source, target, np.eye(len(source), dtype=np.float32))
     return TranslatedHypothesis(text[start:end], 0.0, 1.0, matrix, matrix)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sacrebleu
 import torch
 from sacrebleu.metrics import BLEU, CHRF, TER
@@ -15,20 +16,26 @@ from tqdm import tqdm
 from nmt.bundle import dequantise, quantise
 from nmt.errors import NmtError
 from nmt.model import Seq2Seq
+from nmt.tokenizer import Tokenizer
 from nmt.translator import Translator
 from training import checkpoint
 from training.config import Recipe
 from training.loop import BEST, model_config, tokenizers
-from training.validation import bleu_tokenizer
+from training.stream import CorpusIndex
+from training.validation import bleu_tokenizer, spread
 
 BEAM_SIZE = 5
 EXAMPLES = 20
 CHUNK = 256
+SEEN = 20
+"""A length counts as seen in training when at least so many sources are that long or longer."""
 
 
 def scores(outputs: list[str], references: list[str], language: str) -> dict[str, dict[str, Any]]:
     """Corpus BLEU, chrF2 and TER, each with its signature."""
-    metrics = {"bleu": BLEU(tokenize=bleu_tokenizer(language)), "chrf": CHRF(), "ter": TER()}
+    spaceless = bleu_tokenizer(language) != "13a"
+    ter = TER(normalized=True, asian_support=True) if spaceless else TER()  # else a sentence were one word
+    metrics = {"bleu": BLEU(tokenize=bleu_tokenizer(language)), "chrf": CHRF(), "ter": ter}
     found = {}
     for name, metric in metrics.items():
         score = metric.corpus_score(outputs, [references])
@@ -47,6 +54,13 @@ def load_best(recipe: Recipe, folder: Path) -> tuple[dict[str, Tensor], dict[str
     return checkpoint.load(folder / BEST)
 
 
+def longest_source(recipe: Recipe, folder: Path, source: Tokenizer, target: Tokenizer) -> int:
+    """Units, without EOS, of the longest source that training has seen `SEEN` times; longer ones are split."""
+    index = CorpusIndex.build(folder / "train.tsv", source, target, recipe.training.max_tokens)
+    lengths = np.sort(index.lengths[:, 0])
+    return max(1, int(lengths[-min(SEEN, len(lengths))]) - 1)
+
+
 def build_translator(recipe: Recipe, folder: Path, weights: dict[str, Tensor]) -> Translator:
     """A translator with these weights and the run's vocabulary."""
     source, target = tokenizers(folder)
@@ -57,7 +71,7 @@ def build_translator(recipe: Recipe, folder: Path, weights: dict[str, Tensor]) -
         source,
         target,
         target=recipe.target,
-        longest_source=recipe.training.max_tokens,
+        longest_source=longest_source(recipe, folder, source, target),
         device=recipe.training.device,
     )
 
@@ -81,7 +95,7 @@ def evaluate(recipe: Recipe, folder: Path) -> dict[str, Any]:
         "beam_size": BEAM_SIZE,
         "update": best["update"],
         **scores(outputs, references, recipe.target),
-        "fp32_bleu": scores(exact, references, recipe.target)["bleu"]["score"],
+        "fp32_bleu": round(BLEU(tokenize=bleu_tokenizer(recipe.target)).corpus_score(exact, [references]).score, 2),
         "validation": {"bleu_greedy": round(best["bleu"], 2), "loss": round(best["loss"], 4)},
         "examples": _examples(sources, references, outputs),
     }
@@ -111,7 +125,6 @@ def translate_all(translator: Translator, sources: list[str], title: str) -> lis
 
 def _examples(sources: list[str], references: list[str], outputs: list[str]) -> list[dict[str, Any]]:
     """Some of the test file, evenly spread, as they came out."""
-    stride = max(1, len(sources) // EXAMPLES)
     return [
         {
             "source": sources[i],
@@ -119,5 +132,5 @@ def _examples(sources: list[str], references: list[str], outputs: list[str]) -> 
             "translation": outputs[i],
             "chrf": round(sacrebleu.sentence_chrf(outputs[i], [references[i]]).score, 1),
         }
-        for i in range(0, len(sources), stride)
-    ][:EXAMPLES]
+        for i in spread(range(len(sources)), EXAMPLES)
+    ]

@@ -9,18 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nmt import __version__
 from nmt.bundle import FORMAT_VERSION, BundleConfig, ModelBundle
 from nmt.errors import NmtError
 from training.config import Recipe
-from training.evaluation import load_best
+from training.evaluation import load_best, longest_source
 from training.loop import model_config, tokenizers
-from training.stream import CorpusIndex
-
-SEEN = 20
-"""A length counts as seen in training when at least so many sources are that long or longer."""
 
 
 def export(recipe: Recipe, folder: Path) -> Path:
@@ -44,8 +38,6 @@ def export(recipe: Recipe, folder: Path) -> Path:
         for path in sorted(folder.glob(f"{side}.*"))
         if path.suffix in (".spm", ".json")
     ]
-    index = CorpusIndex.build(folder / "train.tsv", source, target, recipe.training.max_tokens)
-    lengths = np.sort(index.lengths[:, 0])
     architecture = model_config(recipe, source, target).to_dict()
     config = BundleConfig(
         format_version=FORMAT_VERSION,
@@ -55,7 +47,7 @@ def export(recipe: Recipe, folder: Path) -> Path:
         architecture=architecture,
         source_units=units[0].name,
         target_units=units[-1].name,
-        longest_source=int(lengths[-min(SEEN, len(lengths))]),
+        longest_source=longest_source(recipe, folder, source, target),
     )
     card = {
         "title": recipe.card.title or f"{recipe.source} to {recipe.target}",

@@ -79,14 +79,16 @@ def train(recipe: Recipe, folder: Path) -> TrainState:
     if state.finished and state.update >= config.max_updates:
         return state
     state.finished = False
-    judge = Validator(Seq2Seq(architecture).to(device).eval(), source, target, recipe.target, folder / "valid.tsv")
+    judge = Validator(
+        Seq2Seq(architecture).to(device).eval(), source, target, recipe.target, folder / "valid.tsv", config.max_tokens
+    )
     batches = stream(state.position)
     output = model.decoder.output
     saved = time.monotonic()
     with Interruption() as interruption, Meter(state.update, config.max_updates) as meter:
         while state.update < config.max_updates and not state.finished:
             batch, position = next(batches)
-            torch.manual_seed(config.seed * 1_000_003 + state.update)  # dropout depends on nothing else
+            torch.manual_seed((config.seed * 1_000_003 + state.update) % 2**63)  # dropout depends on nothing else
             unrolled = model(batch)
             real = batch.target_out != PAD  # (B, T)
             features, targets = unrolled.features[real], batch.target_out[real]  # (N, E), (N,)
@@ -94,34 +96,41 @@ def train(recipe: Recipe, folder: Path) -> TrainState:
                 features, output.weight, output.bias, targets, smoothing=config.label_smoothing
             )
             (loss / len(targets)).backward()  # type: ignore[no-untyped-call]
+            rate = learning_rate(config, state.update)
             norm = optimizer.step(state.update)
             if not math.isfinite(norm + float(likelihood)):
                 raise NmtError(_not_finite(state, folder))
             state.update, state.position = state.update + 1, position
             state.tokens += len(targets)
-            meter.count(float(likelihood), len(targets), real.numel(), norm, learning_rate(config, state.update))
+            meter.count(float(likelihood), len(targets), real.numel(), norm, rate)
 
             if state.update % config.validate_every == 0 or state.update == config.max_updates:
                 state.seconds += meter.seconds
+                summary = meter.summary()
                 weights = optimizer.evaluated()
                 found = judge(weights)
                 better = _keep_score(state, found, config.patience)
                 if better:
                     best = {"update": state.update, "bleu": found.bleu, "loss": found.loss}
                     checkpoint.save(folder / BEST, weights, best)
-                _log(folder, state, meter, found, better)
+                meter.say(_log(folder, state, summary, found, better))
                 checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
                 saved = time.monotonic()
                 meter.restart()
             elif time.monotonic() - saved > config.checkpoint_seconds:
-                checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
+                _save(folder, optimizer, state, meter)
                 saved = time.monotonic()
             if interruption.requested:
-                checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
+                _save(folder, optimizer, state, meter)
                 raise KeyboardInterrupt
     state.finished = True
     checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
     return state
+
+
+def _save(folder: Path, optimizer: MasterAdam, state: TrainState, meter: Meter) -> None:
+    """Write `checkpoints/last` between two validations, with the time since the last one."""
+    checkpoint.save(folder / LAST, optimizer.tensors(), {**state.to_dict(), "seconds": state.seconds + meter.seconds})
 
 
 def _resume(folder: Path, optimizer: MasterAdam) -> TrainState:
@@ -144,27 +153,29 @@ def _keep_score(state: TrainState, found: Validation, patience: int) -> bool:
     return better
 
 
-def _log(folder: Path, state: TrainState, meter: Meter, found: Validation, better: bool) -> None:
+def _log(folder: Path, state: TrainState, summary: dict[str, float], found: Validation, better: bool) -> str:
+    """Add a line to `log.jsonl`; returns the same for people."""
     record = {
         "update": state.update,
         "epoch": state.position.epoch,
         "tokens": state.tokens,
         "seconds": round(state.seconds, 1),
-        **meter.summary(),
+        **summary,
         "valid_loss": found.loss,
         "valid_bleu": found.bleu,
     }
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(record) + "\n")
-    meter.say(
+    return (
         f"update {state.update}: loss {record['loss']:.3f}, validation loss {found.loss:.3f}, "
         f"BLEU {found.bleu:.2f} on {found.pairs} pairs{', the best so far' if better else ''}"
     )
 
 
 def _not_finite(state: TrainState, folder: Path) -> str:
+    good = f"the last good checkpoint is {folder / LAST}" if (folder / LAST).exists() else "there is no checkpoint yet"
     return (
         f"the loss is not finite at update {state.update + 1} (epoch {state.position.epoch}, batch "
-        f"{state.position.batch}); the last good checkpoint is {folder / LAST}. Lower training.learning_rate or "
+        f"{state.position.batch}); {good}. Lower training.learning_rate or "
         "training.clip_norm, or set training.precision = 'fp32', and start the same command again"
     )

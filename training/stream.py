@@ -31,7 +31,7 @@ _WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}'-]*")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where the stream stands: the next batch is `batch` of `epoch`; `updates` is not its business."""
+    """Where the stream stands: the next batch is `batch` of `epoch`."""
 
     epoch: int = 0
     batch: int = 0
@@ -171,5 +171,9 @@ def teach_copying(source: str, target: str, random: np.random.Generator) -> tupl
     shared = sorted(set(_WORD.findall(source)) & set(_WORD.findall(target)))
     if not shared:
         return f"{source} {UNKNOWN}", f"{target} {UNKNOWN}"
-    word = regex.compile(rf"\b{regex.escape(shared[int(random.integers(len(shared)))])}\b")
-    return word.sub(UNKNOWN, source), word.sub(UNKNOWN, target)
+    word = shared[int(random.integers(len(shared)))]
+
+    def hide(found: regex.Match[str]) -> str:
+        return UNKNOWN if found.group() == word else found.group()
+
+    return _WORD.sub(hide, source), _WORD.sub(hide, target)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import sacrebleu
 import torch
@@ -12,10 +14,13 @@ from torch.nn import functional
 
 from nmt.batch import Batch, pad
 from nmt.config import EOS, PAD
+from nmt.errors import CorpusError
 from nmt.model import Seq2Seq
 from nmt.search import beam_search
 from nmt.text import normalise
 from nmt.tokenizer import Tokenizer
+
+T = TypeVar("T")
 
 SAMPLE = 500
 """Pairs translated for BLEU, spread evenly over the validation file; the loss is over all."""
@@ -26,6 +31,12 @@ ROWS = 64
 def bleu_tokenizer(language: str) -> str:
     """SacreBLEU's tokenizer for a target language: `13a`, or by characters where words are not spaced."""
     return {"zh": "zh", "ja": "char", "th": "char"}.get(language.split("-")[0].lower(), "13a")
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of `items`, evenly spread over all of them."""
+    count = min(count, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +61,26 @@ class Validator:
         source, target: Tokenizers.
         language: Code of the target language, which decides BLEU's tokenizer.
         path: TSV file, `source TAB target` a line, raw.
+        max_tokens: Pairs with a longer side, EOS included, are left out, as in training.
     """
 
-    def __init__(self, model: Seq2Seq, source: Tokenizer, target: Tokenizer, language: str, path: Path) -> None:
+    def __init__(
+        self, model: Seq2Seq, source: Tokenizer, target: Tokenizer, language: str, path: Path, max_tokens: int
+    ) -> None:
         self.model, self.target, self.tokenize = model, target, bleu_tokenizer(language)
         self.device = next(model.parameters()).device
         pairs = [line.split("\t") for line in path.read_text("utf-8").split("\n") if line]
         sources = source.ids([normalise(pair[0]).text for pair in pairs])
         targets = target.ids([normalise(pair[1]).text for pair in pairs])
-        order = sorted(range(len(pairs)), key=lambda i: (len(sources[i]), len(targets[i])))
+        fit = [i for i in range(len(pairs)) if max(len(sources[i]), len(targets[i])) < max_tokens]
+        if not fit:
+            raise CorpusError(f"{path} holds no pair of at most {max_tokens} units; raise training.max_tokens")
+        order = sorted(fit, key=lambda i: (len(sources[i]), len(targets[i])))
         self.batches = [
             Batch.of([sources[i] for i in rows], [targets[i] for i in rows], self.device)
             for rows in (order[start : start + ROWS] for start in range(0, len(order), ROWS))
         ]
-        stride = max(1, len(order) // SAMPLE)
-        sample = order[::stride][:SAMPLE]
+        sample = spread(order, SAMPLE)
         self.sources = [[*sources[i], EOS] for i in sample]
         self.references = [pairs[i][1] for i in sample]
 

@@ -120,3 +120,18 @@ def test_weights_survive_the_bundle(bundle_path: Path) -> None:
     again = dequantise(quantise(dict(model.named_parameters())))
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(again[name], parameter.detach())
+
+
+def test_vocabulary_must_fit_and_be_listed(bundle_path: Path) -> None:
+    edit(bundle_path / "source.vocab.json", lambda v: v["pieces"].append("ß"))
+    with pytest.raises(BundleError, match=r"source\.vocab\.json has \d+ units, but config\.json says"):
+        ModelBundle.load(bundle_path).tokenizers()
+    edit(bundle_path / "config.json", lambda c: c.update(source_units="../other.vocab.json"))
+    with pytest.raises(BundleError, match=r"names '\.\./other\.vocab\.json', which manifest\.json does not list"):
+        ModelBundle.load(bundle_path).tokenizers()
+
+
+def test_limits_that_cannot_work_are_refused(bundle_path: Path) -> None:
+    edit(bundle_path / "config.json", lambda c: c.update(longest_source=0))
+    with pytest.raises(BundleError, match=r"config\.json: longest_source = 0 is out of range"):
+        ModelBundle.load(bundle_path)

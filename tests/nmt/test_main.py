@@ -58,6 +58,8 @@ def test_figure_of_a_given_pair(bundle_path: Path, capsys: pytest.CaptureFixture
         ),
         (["heatmap", "--text", "One.", "--output", "figure.bmp"], "format 'bmp' is not known"),
         (["heatmap", "--text", "One.", "--output", "/nowhere/figure.svg"], "No such file or directory"),
+        (["heatmap", "--text", "One. Two.", "--translation", "Un."], "needs a text of one sentence"),
+        (["translate", "--threads", "-1"], "--threads -1 is out of range"),
         (["translate", "--device", "tpu"], "device = 'tpu' is not known"),
     ],
 )

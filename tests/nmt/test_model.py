@@ -7,6 +7,7 @@ import torch
 from nmt.batch import Batch
 from nmt.config import ModelConfig
 from nmt.decoder import Parallel
+from nmt.embedding import Embedding
 from nmt.model import Seq2Seq
 from tests.nmt.combinations import build, name, pairwise
 from tests.nmt.tasks import accuracy, learn, reversals
@@ -126,6 +127,14 @@ def test_bf16_stays_near_fp32(wiring: str) -> None:
     near = model(UNEVEN)
     assert near.features.dtype == torch.bfloat16
     torch.testing.assert_close(near.features.float(), exact.features, rtol=0, atol=0.1)
+
+
+def test_gradient_of_a_frequent_unit_is_not_lost_in_bf16() -> None:
+    embedding = Embedding(4, 2).bfloat16()
+    embedding(torch.full((3000,), 3)).backward(torch.full((3000, 2), 0.01, dtype=torch.bfloat16))
+    assert embedding.weight.grad is not None
+    assert embedding.weight.grad[3].tolist() == pytest.approx([30.0, 30.0], rel=0.01)
+    assert not embedding.weight.grad[:3].any()
 
 
 @torch.no_grad()

@@ -33,17 +33,18 @@ def test_spans_are_exact_through_normalisation(tokenizer: Tokenizer) -> None:
 
 
 @given(text=st.text(max_size=40) | st.text(alphabet="ab é \u0301\u200d😀ﬁ\n\t▁", max_size=20))
-def test_pieces_cover_every_visible_character_once_and_in_order(tokenizer: Tokenizer, text: str) -> None:
+def test_pieces_cover_every_visible_character_in_order(tokenizer: Tokenizer, text: str) -> None:
     text = replace_surrogates(text)
-    covered = [offset for piece in tokenizer.encode(text) for offset in range(*piece.span)]
+    spans = [piece.span for piece in tokenizer.encode(text)]
+    covered = {offset for span in spans for offset in range(*span)}
     visible = {
         o
         for (start, end), c in zip(normalise(text).spans, normalise(text).text, strict=True)
         if c != " "
         for o in range(start, end)
     }
-    assert covered == sorted(covered)
-    assert visible <= set(covered)
+    assert spans == sorted(spans)
+    assert visible <= covered
 
 
 def test_empty_text_has_no_pieces(tokenizer: Tokenizer) -> None:

@@ -86,8 +86,24 @@ def test_text_without_words_is_copied(translator: Translator) -> None:
     assert np.array_equal(sentence.hypotheses[0].words.weights, np.eye(3))
 
 
+@pytest.mark.parametrize("text", ["我爱你们的" * 10_000, "★☆" * 25_000, "★ " * 25_000])
+def test_much_text_that_is_only_copied_stays_small(translator: Translator, text: str) -> None:
+    translation = translator.translate([text])[0]
+    assert translation.text == text
+    assert max(len(s.hypotheses[0].words.source) for s in translation.sentences) <= 101
+
+
+def test_part_of_a_long_sentence_without_words_is_copied(translator: Translator) -> None:
+    text = "the cat sat on " * 12 + "★ " * 90 + "the mat " * 12
+    copied = [s for s in translator.translate([text], beam_size=1)[0].sentences if "copied" in s.flags]
+    assert copied
+    assert all(s.hypotheses[0].text == text[slice(*s.source_span)] for s in copied)
+
+
 def test_sentences_that_touch_are_spaced_in_a_spaced_language(translator: Translator) -> None:
-    assert translator.translate(["你好。再见。"])[0].text == "你好。 再见。"
+    translation = translator.translate(["cat。dog。"])[0]
+    first, second = (sentence.target_span for sentence in translation.sentences)
+    assert translation.text[first[1] : second[0]] == " "
 
 
 def test_unknown_characters_are_flagged(translator: Translator) -> None:

@@ -9,12 +9,14 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from nmt.errors import NmtError
+from nmt.errors import CorpusError, NmtError
+from nmt.model import Seq2Seq
 from nmt.tokenizer import SPACE, SPECIAL
 from training import checkpoint, loop
 from training.config import Recipe
 from training.evaluation import build_translator, load_best
 from training.optimizer import MasterAdam, learning_rate
+from training.validation import Validator, spread
 
 
 def make(folder: Path, **training: Any) -> Recipe:
@@ -144,7 +146,7 @@ def test_checkpoint_that_cannot_be_written_harms_nothing(tmp_path: Path) -> None
 
 
 def test_rate_warms_up_stays_and_falls_to_zero(tmp_path: Path) -> None:
-    config = make(tmp_path, max_updates=100, warmup=10, learning_rate=1.0).training
+    config = make(tmp_path, max_updates=100, warmup=10, decay=0.5, learning_rate=1.0).training
     assert learning_rate(config, 0) == pytest.approx(0.1)
     assert learning_rate(config, 9) == learning_rate(config, 49) == 1.0
     assert learning_rate(config, 75) == pytest.approx(0.5)
@@ -188,3 +190,15 @@ def test_ctrl_c_finishes_the_update_and_writes_a_checkpoint(tmp_path: Path) -> N
     loop.train(recipe, tmp_path)
     expected, resumed = weights(tmp_path / "whole"), weights(tmp_path)
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
+def test_sample_is_spread_over_all() -> None:
+    assert spread(range(10), 4) == [0, 2, 5, 7]
+    assert spread(range(3), 4) == [0, 1, 2]
+
+
+def test_validation_leaves_out_what_training_would(tmp_path: Path) -> None:
+    recipe = make(tmp_path, max_tokens=4)
+    source, target = loop.tokenizers(tmp_path)
+    with pytest.raises(CorpusError, match=r"valid\.tsv holds no pair of at most 4 units"):
+        Validator(Seq2Seq(loop.model_config(recipe, source, target)), source, target, "fr", tmp_path / "valid.tsv", 4)

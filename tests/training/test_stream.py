@@ -72,6 +72,7 @@ def test_copying_puts_the_unknown_unit_on_both_sides(corpus: Path) -> None:
     random = np.random.default_rng(0)
     assert teach_copying("Tom sleeps", "Tom dort", random) == (f"{UNKNOWN} sleeps", f"{UNKNOWN} dort")
     assert teach_copying("He sleeps", "Il dort", random) == (f"He sleeps {UNKNOWN}", f"Il dort {UNKNOWN}")
+    assert teach_copying("il a dit l'a b", "a", random) == (f"il {UNKNOWN} dit l'a b", UNKNOWN)  # not inside "l'a"
     batch = next(stream(corpus, copy_rate=1.0)(Position()))[0]
     assert (batch.source == UNK).any(dim=1).all()
     assert (batch.target_out == UNK).any(dim=1).all()
