@@ -81,8 +81,8 @@ def beam_search(
 
     A finished hypothesis takes a slot of its sentence's beam, so a beam of one is greedy search.
     A sentence ends when no slot is open, or when no open hypothesis can still beat its n-th best
-    finished one within the length limit. The unknown unit is allowed only where the source has one
-    (it will be copied from there).
+    finished one within the length limit. A hypothesis has no more unknown units than its source
+    (each is copied from one of them).
 
     Args:
         model: In evaluation mode.
@@ -108,7 +108,7 @@ def beam_search(
     state = state.select(torch.arange(count, device=device).repeat_interleave(beam_size))
     forbidden = torch.zeros(count, model.config.target_vocabulary, dtype=torch.bool, device=device)
     forbidden[:, [PAD, BOS]] = True
-    forbidden[:, UNK] = ~(source == UNK).any(dim=1)
+    unknowns = (source == UNK).sum(dim=1)
 
     scores = torch.full((count, beam_size), -torch.inf, device=device)
     scores[:, 0] = 0.0  # the K rows start equal: let only the first one speak
@@ -119,6 +119,8 @@ def beam_search(
         step = model.decoder.step(read, state)
         log_probabilities = step.logits.log_softmax(dim=-1).view(len(sentences), beam_size, -1)
         allowed = log_probabilities.masked_fill(forbidden[:, None], -torch.inf)
+        spent = (beam.tokens == UNK).sum(dim=2) >= unknowns[:, None]  # (A, K)
+        allowed[:, :, UNK].masked_fill_(spent, -torch.inf)
         candidates = (beam.scores[:, :, None] + allowed).flatten(1)  # (A, K V)
         best, flat = candidates.topk(min(beam_size, candidates.shape[1]), dim=1)
         vocabulary = log_probabilities.shape[-1]
@@ -144,7 +146,7 @@ def beam_search(
             beam = beam.select(kept, torch.arange(beam_size, device=device).expand(len(keep), -1))
             if beam.attention is not None:
                 beam.attention = beam.attention[..., :width]
-            forbidden = forbidden[kept]
+            forbidden, unknowns = forbidden[kept], unknowns[kept]
             state = step.state.select(rows[kept].flatten(), kept)
         else:
             state = step.state.select(rows.flatten())

@@ -12,16 +12,19 @@ import regex
 
 Span = tuple[int, int]
 
+# A grapheme cluster (UAX 29). `\X` alone looks back to the start of a run of flags at each of them.
+CLUSTER = r"(?:\p{RI}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X)"
+
 _LINE = regex.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]++")
 # What opens an item of a list, a heading, a quoted line or a line of dialogue stays where it is.
 _BULLET = regex.compile(
     r"(?:(?:[-*+•‣◦▪●○■□–—―>]|\#{1,6}|[(\[]?\d{1,3}[.)\]]|[(\[]?\p{L}[)\]])\s++)++(?=.*[\p{L}\p{N}])"
 )
 _MARKS = regex.compile(
-    r"""
-    (?<marks>[\p{SB=STerm}\p{SB=ATerm}…‥‼⁇⁈⁉]++(?:\p{Zs}[?!]++)*+)
-    (?<closing>(?:[\p{Pf}\p{Pe}"'’”\u200d\ufe0f]|[*_]{1,3}(?=\s|$)|“(?=\s|$)|\p{Zs}?[»›](?=[\s\p{P}]|$)|\[\d{1,3}\])*+)
-    (?<emoji>(?:\p{Zs}*+(?=[\p{Extended_Pictographic}\p{RI}--[©®™]])\X)++(?=\s|$))?+
+    rf"""
+    (?<marks>[\p{{SB=STerm}}\p{{SB=ATerm}}…‥‼⁇⁈⁉]++(?:\p{{Zs}}[?!]++)*+)
+    (?<closing>(?:[\p{{Pf}}\p{{Pe}}"'’”\u200d\ufe0f]|[*_]{{1,3}}(?=\s|$)|“(?=\s|$)|\p{{Zs}}?[»›](?=[\s\p{{P}}]|$)|\[\d{{1,3}}\])*+)
+    (?<emoji>(?:\p{{Zs}}*+(?=[\p{{Extended_Pictographic}}\p{{RI}}--[©®™]]){CLUSTER})++(?=\s|$))?+
     (?<space>[\s\x1c-\x1f]*+)
     """,
     regex.VERBOSE | regex.VERSION1,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import regex
 
-from nmt.sentences import Span, sentences
+from nmt.sentences import CLUSTER, Span, sentences
 
 __all__ = [
     "Normalised",
@@ -24,7 +24,9 @@ __all__ = [
     "words",
 ]
 
-_CLUSTER = regex.compile(r"\X")
+_CLUSTER = regex.compile(CLUSTER)
+_LONGEST_CLUSTER = 64
+"""Code points; sorting the marks of a longer one takes time that grows with the square of their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Normalised:
     """Text in the form the model reads, with the way back to the text as given.
 
     Attributes:
-        text: NFC, no control characters, single spaces, none at either end.
+        text: NFC (but for clusters of more than 64 code points), no control characters, single
+            spaces, none at either end.
         spans: For every character of `text`, the span of the raw text it came from.
     """
 
@@ -49,7 +52,8 @@ def normalise(text: str) -> Normalised:
     """NFC and white space, nothing else; every character keeps the span it came from.
 
     NFKC is not used: it would rewrite Chinese punctuation and ligatures. Normalisation works
-    cluster by cluster (UAX 29 grapheme clusters), which NFC never composes across.
+    cluster by cluster (UAX 29 grapheme clusters), which NFC never composes across. A cluster of
+    more than 64 code points, which no language has, stays as it is.
     """
     characters: list[str] = []
     spans: list[Span] = []
@@ -60,7 +64,7 @@ def normalise(text: str) -> Normalised:
         if cluster.isspace():
             space = (space[0] if space else start, end)
             continue
-        composed = unicodedata.normalize("NFC", cluster)
+        composed = unicodedata.normalize("NFC", cluster) if len(cluster) <= _LONGEST_CLUSTER else cluster
         exact = composed == cluster
         for offset, character in enumerate(composed):
             if unicodedata.category(character) == "Cc":
@@ -97,20 +101,21 @@ _WORD = regex.compile(
     | {_JOINERS}{_UNIT}(?:{_JOINERS}{_UNIT})*+{_JOINERS}
     | [?!]{{2,}}+
     | (?<mark>{_SEEN})(?P=mark)++{_EXTEND}
-    | (?={_SEEN})\X
+    | (?={_SEEN}){CLUSTER}
     | {_SEEN}
     """,
     regex.VERBOSE | regex.VERSION1 | regex.IGNORECASE,
 )
 
-# Where a long text may be cut, strongest first: the places just before which the sense pauses.
+# Where a long text may be cut, strongest first: the places just before which the sense pauses. A
+# pattern that fails at the start of white space must not try again at every character of it.
 _PAUSES = tuple(
     regex.compile(pattern, regex.VERSION1)
     for pattern in (
         r"""(?<=[.!?…;؛؟;][\p{Pf}\p{Pe}"']{0,3})\s+|(?<=[。！？；।][\p{Pf}\p{Pe}]{0,3})(?![\p{Pf}\p{Pe}。！？])""",
         r"(?<=:)\s+|(?<=：)",
         r"(?<=[,،])\s+|(?<=[，、])",
-        r"\s+(?=[\p{Pd}\p{Ps}\p{Pi}])|(?<=[\p{Pd}\p{Pe}\p{Pf}])\s+|(?<=[—）」』】》])(?![\p{P}])",
+        r"(?:(?<!\s)|\G)\s++(?=[\p{Pd}\p{Ps}\p{Pi}])|(?<=[\p{Pd}\p{Pe}\p{Pf}])\s+|(?<=[—）」』】》])(?![\p{P}])",
         r"\s+",
         r"(?<=[\p{Han}\p{Hiragana}\p{Katakana}\p{LB=SA}])(?![\p{M}\p{P}])|(?<=[\p{P}\p{S}])(?![\p{P}\p{S}\p{M}\p{Cf}])",
     )

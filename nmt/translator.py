@@ -329,19 +329,15 @@ def _batches(jobs: list[_Job], most: int) -> list[list[_Job]]:
 def _copies(pieces: list[Piece], hypothesis: Hypothesis) -> dict[int, str]:
     """For each unknown unit of the target, the unknown source text it looked at most.
 
-    An unknown source unit is copied again only when none is left that was not.
+    Each is copied once; the search makes no more of them than the source has.
     """
-    unknown = [column for column, piece in enumerate(pieces) if piece.id == UNK]
+    left = [column for column, piece in enumerate(pieces) if piece.id == UNK]
     copies: dict[int, str] = {}
-    left = list(unknown)
     for place, id_ in enumerate(hypothesis.tokens):
-        if id_ != UNK or not unknown:
-            continue
-        columns = left or unknown
-        weights = hypothesis.attention
-        column = columns[0] if weights is None else max(columns, key=lambda c: float(weights[place, c]))
-        copies[place] = pieces[column].text
-        if column in left:
+        if id_ == UNK and left:
+            weights = hypothesis.attention
+            column = left[0] if weights is None else max(left, key=lambda c: float(weights[place, c]))
+            copies[place] = pieces[column].text
             left.remove(column)
     return copies
 

@@ -215,6 +215,9 @@ def test_short_sentence_stays_whole() -> None:
         "_.",
         "😀",
         "\u0301",
+        "e\u0301\u0316",
+        "🇫🇷",
+        "! 🇫🇷🇩🇪",
         "(" * 25_000 + "a. b " * 5_000,
     ],
 )
@@ -224,6 +227,19 @@ def test_fifty_thousand_characters_take_linear_time(unit: str) -> None:
     sentences(text)
     words(text)
     assert time.process_time() - began < 5.0  # 0.1 to 0.3 s in fact; anything quadratic takes minutes
+
+
+def test_a_long_run_of_spaces_is_passed_in_linear_time() -> None:  # a quadratic pattern takes minutes
+    for space in (" ", "\n", "\u00a0 "):
+        text = "word " * 100 + space * 50_000 + "word " * 100
+        parts = split_long(text, (0, len(text)), 60, lambda part: len(part.split()))
+        assert " ".join(text[start:end] for start, end in parts).split() == ["word"] * 200
+        assert all(len(text[start:end].split()) <= 60 for start, end in parts)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("a  (b c)", ["a", "(b c)"]), ("aa —  bb", ["aa", "—  bb"])])
+def test_space_before_a_bracket_or_dash_is_a_pause(text: str, expected: list[str]) -> None:
+    assert [text[start:end] for start, end in split_long(text, (0, len(text)), 6, len)] == expected
 
 
 def test_split_long_asks_for_the_length_of_few_characters() -> None:
@@ -253,6 +269,19 @@ def test_normalise_composes_and_remembers() -> None:
     result = normalise("  e\u0301t\x00e\u0301 \n la ")
     assert result.text == "été la"
     assert result.spans == ((2, 4), (4, 5), (6, 8), (8, 11), (11, 12), (12, 13))
+
+
+def test_a_cluster_without_end_stays_as_it_is() -> None:
+    marks = "\u0301\u0316" * 25_000  # putting them in order takes minutes
+    result = normalise(f"e\u0301 e{marks} e\u0301")
+    assert result.text == f"é e{marks} é"
+    assert result.spans[2:-2] == tuple((place, place + 1) for place in range(3, 4 + len(marks)))
+    assert normalise("e" + "\u0301" * 63).text == "é" + "\u0301" * 62
+    assert normalise("e" + "\u0301" * 64).text == "e" + "\u0301" * 64
+
+
+def test_flags_come_in_pairs() -> None:
+    assert word_list("🇫🇷🇩🇪\u200d🇮🇹🇪") == ["🇫🇷", "🇩🇪\u200d", "🇮🇹", "🇪"]
 
 
 def test_lone_surrogates_become_replacement_characters() -> None:
