@@ -32,6 +32,7 @@ def publish(recipe: Recipe, folder: Path, models: Path) -> Path:
         print(f"  {newest.parent} already is this bundle")
         return newest.parent
     part = shelf / f".{os.getpid()}.part"
+    shutil.rmtree(part, ignore_errors=True)  # of a killed process that had the same number
     try:
         shutil.copytree(bundle, part)
         for file in part.rglob("*"):

@@ -153,6 +153,13 @@ def _publish(recipe: Recipe, place: Place) -> None:
     publish(recipe, place.folder, place.models)
 
 
+def _published(recipe: Recipe, place: Place) -> list[Path]:
+    """The manifest of the newest version on the shelf, or of the first, where there is none yet."""
+    shelf = place.models / recipe.name
+    found = [path for path in shelf.glob("*/manifest.json") if path.parent.name.isdecimal()]
+    return [max(found, key=lambda path: int(path.parent.name), default=shelf / "1" / "manifest.json")]
+
+
 def _names(*names: str) -> Callable[[Recipe, Place], list[Path]]:
     return lambda recipe, place: [place.folder / name for name in names]
 
@@ -216,7 +223,7 @@ STAGES = (
         "publish",
         lambda recipe, place: [recipe.name, str(place.models.resolve())],
         _names("bundle"),
-        lambda recipe, place: [place.models / recipe.name],
+        _published,
         _publish,
     ),
 )

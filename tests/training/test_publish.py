@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def test_a_failed_copy_leaves_nothing(
     with pytest.raises(OSError, match="No space left"):
         run("one")
     assert list((tmp_path / "models/tiny").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_no_obstacle(run: Callable[[str], Path], tmp_path: Path) -> None:
+    left = tmp_path / f"models/tiny/.{os.getpid()}.part"
+    left.mkdir(parents=True)
+    (left / "half").touch()
+    assert run("one") == tmp_path / "models/tiny/1"
+    assert sorted(path.name for path in (tmp_path / "models/tiny/1").iterdir()) == ["manifest.json", "weights"]
+    assert not left.exists()
 
 
 def test_an_incomplete_bundle_is_not_published(recipe_file: Callable[..., Path], tmp_path: Path) -> None:

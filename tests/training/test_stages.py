@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +133,31 @@ def test_harmless_keys_leave_everything_as_it_is(recipe_file: Write, monkeypatch
     run_stages(load_recipe(recipe_file()), place(), names)
     run_stages(load_recipe(recipe_file(), ["training.threads=1", "training.device=cpu"]), place(), names)
     assert ran == ["train", "evaluate", "export", "publish"]
+
+
+@pytest.mark.parametrize("change", ["learning_rate=1e-4", "clip_norm=0.1", "precision=fp32"])
+def test_what_helps_against_a_loss_that_is_not_finite_trains_on(
+    recipe_file: Write, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    ran = fake_training(monkeypatch)
+    run_stages(load_recipe(recipe_file(), ["training.precision=bf16"]), place(), [*BOTH, "train"])
+    changes = ["training.precision=bf16", f"training.{change}"]
+    run_stages(load_recipe(recipe_file(), changes), place(), [*BOTH, "train"])
+    assert ran == ["train", "train"]
+
+
+def test_a_model_folder_that_was_emptied_is_filled_again(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = fake_training(monkeypatch)
+    recipe = load_recipe(recipe_file())
+    names = [stage.name for stage in STAGES]
+    run_stages(recipe, place(), names)
+    shutil.rmtree("models/tiny/1")
+    Path("models/tiny/notes").mkdir()
+    run_stages(recipe, place(), names)
+    assert ran == ["train", "evaluate", "export", "publish", "publish"]
+    Path("models/tiny/1").rename("models/tiny/12")
+    run_stages(recipe, place(), names)
+    assert ran[5:] == []
 
 
 def test_checkpoints_of_another_recipe_are_kept(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
