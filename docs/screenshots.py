@@ -51,8 +51,8 @@ def main() -> None:
     parser.add_argument("--url", help="take pictures of a service that already runs")
     parser.add_argument("--source", default="en")
     parser.add_argument("--target", default="fr")
-    parser.add_argument("--text", default="How are you today?")
-    parser.add_argument("--word", type=int, default=2, help="which word of the translation to point at, from 1")
+    parser.add_argument("--text", default="I bought a red car and a white dress yesterday.")
+    parser.add_argument("--word", type=int, default=5, help="which word of the translation to point at, from 1")
     options = parser.parse_args()
     chromium = next(
         filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), "chromium", "google-chrome"))), None
