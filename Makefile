@@ -26,7 +26,7 @@ format: $(VENV)/.developing  ## Put the code in form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-retrain-demo: $(VENV)/.installed  ## Make a corpus of dates, train on it, publish the model (about three minutes)
+retrain-demo: $(VENV)/.installed  ## Make a corpus of dates, train on it, publish the model (one to three minutes)
 	$(BIN)/python -m training.demo dates data/dates.tsv
 	$(BIN)/python -m training run recipes/dates.toml --models $(MODELS)
 
