@@ -100,7 +100,7 @@ def _commit() -> str:
 def _readme(recipe: Recipe, card: dict[str, Any]) -> str:
     evaluation, data = card["evaluation"], card["data"]
     rows = "\n".join(
-        f"| {title} | {evaluation[key]['score']:.2f} | `{evaluation[key]['signature']}` |"
+        f"| {title} | {evaluation[key]['score']:.2f} | `{_cell(evaluation[key]['signature'])}` |"
         for key, title in (("bleu", "BLEU"), ("chrf", "chrF2"), ("ter", "TER"))
     )
     examples = "\n".join(
