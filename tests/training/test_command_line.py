@@ -220,7 +220,12 @@ def test_ctrl_c_stops_a_real_run_and_the_next_goes_on(recipe_file: Write, corpus
     command = [sys.executable, "-m", "training", "prepare", str(recipe_file())]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     ) as running:
         clean = Path("runs/tiny/clean.tmp")
         patience = time.monotonic() + 20

@@ -40,6 +40,7 @@ coverage = 1.0
 cell = "gru"
 embedding_size = 48
 encoder_size = 32
+encoder_layers = 1
 decoder_size = 64
 decoder_layers = 1
 wiring = "conditional"
@@ -47,7 +48,7 @@ score = "additive"
 dropout = 0.0
 
 [training]
-max_updates = 150
+max_updates = 250
 batch_tokens = 1024
 learning_rate = 0.01
 warmup = 10
