@@ -80,7 +80,8 @@ def normalise(text: str) -> Normalised:
 
 
 # UAX 29 word boundaries with three tailorings that the annex itself names: a Han character is a
-# word, ":" joins nothing, and French and Italian elisions (l'homme, qu'il) end at the apostrophe.
+# word, ":" and the narrow no-break space join nothing, and French and Italian elisions (l'homme,
+# qu'il) end at the apostrophe.
 _SEEN = r"[^\s\x1c-\x1f]"  # str.isspace() takes U+001C to U+001F for white space; so do we
 _EXTEND = r"[\p{WB=Extend}\p{WB=Format}\p{WB=ZWJ}]*+"
 _LETTER = rf"(?:[\p{{WB=ALetter}}\p{{WB=Hebrew_Letter}}]{_EXTEND})"
@@ -90,7 +91,7 @@ _LETTERS = (
 _DIGIT = rf"(?:\p{{WB=Numeric}}{_EXTEND})"
 _DIGITS = rf"{_DIGIT}++(?:[\p{{WB=MidNum}}\p{{WB=MidNumLet}}\p{{WB=Single_Quote}}]{_EXTEND}{_DIGIT}++)*+"
 _HEBREW = rf"(?:\p{{WB=Hebrew_Letter}}{_EXTEND})"
-_JOINERS = rf"(?:\p{{WB=ExtendNumLet}}{_EXTEND})*+"
+_JOINERS = rf"(?:[\p{{WB=ExtendNumLet}}--\u202f]{_EXTEND})*+"
 _UNIT = rf"(?:{_LETTERS}|{_DIGITS}|(?:\p{{WB=Katakana}}{_EXTEND})++)"
 _ELIDED = r"(?:[cdjlmnst]|(?:jus|lors|puis|quoi)?qu|d?all|dell|nell|sull|quell|un)"
 _WORD = regex.compile(

@@ -126,6 +126,7 @@ WORDS = [
     ("Comment allez-vous aujourd'hui ?", "Comment allez - vous aujourd'hui ?"),
     ("L'homme qu’il a vu, jusqu'ici, dell'arte", "L' homme qu’ il a vu , jusqu' ici , dell' arte"),
     ("quelqu'un, don't, c'mon, O'Neil, I'd", "quelqu'un , don't , c'mon , O'Neil , I'd"),
+    ("mot\u202f» Quoi\u202f?", "mot » Quoi ?"),
     ("« Viens ! » dit-il… ?! ...", "« Viens ! » dit - il … ?! ..."),
     ("他说ABC你好。", "他 说 ABC 你 好 。"),
     ("カタカナ 한국어", "カタカナ 한국어"),
