@@ -42,8 +42,3 @@ class Batch:
             pad([[BOS, *ids] for ids in target], device),
             pad([[*ids, EOS] for ids in target], device),
         )
-
-    @property
-    def target_tokens(self) -> int:
-        """Real target tokens, EOS included."""
-        return int((self.target_out != PAD).sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from nmt.tokenizer import Tokenizer
 from nmt.translator import Translator
 from training import checkpoint
 from training.config import Recipe
+from training.files import write_json
 from training.loop import BEST, model_config, tokenizers
 from training.stream import CorpusIndex
 from training.validation import bleu_tokenizer, spread
@@ -99,9 +99,7 @@ def evaluate(recipe: Recipe, folder: Path) -> dict[str, Any]:
         "validation": {"bleu_greedy": round(best["bleu"], 2), "loss": round(best["loss"], 4)},
         "examples": _examples(sources, references, outputs),
     }
-    beside = folder / "evaluation.json.part"
-    beside.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", "utf-8")
-    beside.replace(folder / "evaluation.json")
+    write_json(folder / "evaluation.json", report)
     for name in ("bleu", "chrf", "ter"):
         print(f"{name.upper():5} {report[name]['score']:6.2f}  {report[name]['signature']}")
     print(f"BLEU of the fp32 weights {report['fp32_bleu']:.2f}; {len(pairs)} pairs, beam {BEAM_SIZE}")

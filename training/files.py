@@ -14,26 +14,24 @@ from typing import IO, Any
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[str]]:
     """Open `path` for text; it takes its name only when the block ends well, else nothing changes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with _beside(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file beside its place, then rename it."""
+    with _beside(path) as part:
+        part.write_bytes(content)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A place to write, which becomes `path` once its content is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield part
+        with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
     finally:

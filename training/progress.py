@@ -20,7 +20,6 @@ class Progress:
     def __init__(self, what: str, total: int, *, unit: str = "pairs") -> None:
         interval = 0.2 if sys.stderr.isatty() else 10.0
         self._unit = unit
-        self._done = 0
         self._bar: tqdm[Any] = tqdm(
             total=max(total, 1),
             desc=f"{what:<24}",
@@ -32,7 +31,6 @@ class Progress:
 
     def advance(self, position: int, done: int) -> None:
         """Say where the work stands: `position` of `total`, `done` units in all."""
-        self._done = done
         elapsed = max(self._bar.format_dict["elapsed"], 1e-9)
         self._bar.set_postfix_str(f"{done:,} {self._unit}, {done / elapsed:,.0f} a second", refresh=False)
         self._bar.update(min(position, self._bar.total or 0) - self._bar.n)
