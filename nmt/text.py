@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _CLUSTER = regex.compile(CLUSTER)
+_IRREGULAR = regex.compile(r"\p{Cc}|[\s--\x20]|\x20{2}|^\x20|\x20$", regex.VERSION1)
 _LONGEST_CLUSTER = 64
 """Code points; sorting the marks of a longer one takes time that grows with the square of their number."""
 
@@ -55,6 +56,8 @@ def normalise(text: str) -> Normalised:
     cluster by cluster (UAX 29 grapheme clusters), which NFC never composes across. A cluster of
     more than 64 code points, which no language has, stays as it is.
     """
+    if unicodedata.is_normalized("NFC", text) and not _IRREGULAR.search(text):  # nearly all text is so already
+        return Normalised(text, tuple(zip(range(len(text)), range(1, len(text) + 1), strict=True)))
     characters: list[str] = []
     spans: list[Span] = []
     space: Span | None = None
@@ -96,7 +99,8 @@ _UNIT = rf"(?:{_LETTERS}|{_DIGITS}|(?:\p{{WB=Katakana}}{_EXTEND})++)"
 _ELIDED = r"(?:[cdjlmnst]|(?:jus|lors|puis|quoi)?qu|d?all|dell|nell|sull|quell|un)"
 _WORD = regex.compile(
     rf"""
-      \p{{Han}}{_EXTEND}
+      (?-i:[A-Za-zÀ-ÖØ-öø-ÿ])++(?=\x20)  # most words; what follows would find the same, slower
+    | \p{{Han}}{_EXTEND}
     | (?<![\p{{L}}\p{{N}}]){_ELIDED}['’](?=[\p{{L}}--[bcdfgjklmnpqrstvwxz]])
     | {_HEBREW}++(?:"{_HEBREW}++)++
     | {_JOINERS}{_UNIT}(?:{_JOINERS}{_UNIT})*+{_JOINERS}

@@ -11,6 +11,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import sentencepiece
@@ -47,6 +48,38 @@ class Decoded:
 
     text: str
     spans: tuple[Span, ...]
+
+
+class Speller:
+    """Units -> text, one after the other, by the one rule that decoding and streaming share.
+
+    Attributes:
+        text: What the units so far spell; it never begins with a space or holds two in a row where
+            units, and not what is copied, would make them.
+
+    Args:
+        surfaces: What every id spells, with spaces.
+    """
+
+    def __init__(self, surfaces: Sequence[str]) -> None:
+        self._surfaces = surfaces
+        self.text = ""
+
+    def add(self, id_: int, copy: str = "") -> Span:
+        """Append a unit, or `copy` where it is the unknown one; its span, without the space before a word."""
+        start = len(self.text)
+        if id_ == UNK:
+            surface = copy
+        elif id_ in SPECIAL:
+            return start, start
+        else:
+            surface = self._surfaces[id_]
+            if surface.startswith(" ") and (not start or self.text.endswith(" ")):
+                surface = surface.lstrip(" ")
+        self.text += surface
+        if len(surface) > 1 and surface.startswith(" "):
+            start += 1
+        return start, len(self.text)
 
 
 class Tokenizer(ABC):
@@ -88,25 +121,31 @@ class Tokenizer(ABC):
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{path} is damaged ({error}); copy it again or retrain") from None
 
-    def encode(self, text: str) -> list[Piece]:
-        """Cut raw text into pieces; spans are into `text` as given, EOS is not added."""
+    @cached_property
+    def spelled(self) -> list[str]:
+        """What every unit spells, by id, with spaces for `▁`."""
+        return [self.piece(id_).replace(SPACE, " ") for id_ in range(self.size)]
+
+    def encode(self, text: str, offset: int = 0) -> list[Piece]:
+        """Cut raw text into pieces; spans are into `text` as given, plus `offset`; EOS is not added."""
         normalised = normalise(text)
         if not normalised.text:
             return []
+        form, origins = normalised.text, normalised.spans
         pieces: list[Piece] = []
         position = -self.prefix
-        for surface, id_ in zip(*self.surfaces(normalised.text), strict=True):
-            start, end = position, position + len(surface)
+        for surface, id_ in zip(*self.surfaces(form), strict=True):
+            first, end = max(position, 0), position + len(surface)
             position = end
-            first = max(start, 0)
-            if normalised.text[first : first + 1] == " " and end - first > 1:
+            if end <= 0:  # only the space that SentencePiece puts in front
+                place = origins[0][0] + offset
+                pieces.append(Piece(id_, SPACE, (place, place)))
+                continue
+            if end - first > 1 and form[first] == " ":
                 first += 1  # the space belongs to the gap before the unit
-            if end <= 0:
-                span = (normalised.spans[0][0],) * 2
-            else:
-                span = (normalised.spans[first][0], normalised.spans[end - 1][1])
-            blank = end <= 0 or normalised.text[first:end] == " "
-            pieces.append(Piece(id_, SPACE if blank else text[span[0] : span[1]], span))
+            start, stop = origins[first][0], origins[end - 1][1]
+            blank = end - first == 1 and form[first] == " "
+            pieces.append(Piece(id_, SPACE if blank else text[start:stop], (start + offset, stop + offset)))
         return pieces
 
     def decode(self, ids: Sequence[int], copies: Mapping[int, str] | None = None) -> Decoded:
@@ -116,25 +155,12 @@ class Tokenizer(ABC):
             ids: Ids of one hypothesis; special ones other than UNK add nothing.
             copies: What to write for the unknown unit at a place in `ids`; nothing by default.
         """
-        text = ""
-        spans: list[Span] = []
-        for place, id_ in enumerate(ids):
-            if id_ == UNK:
-                surface = (copies or {}).get(place, "")
-            elif id_ in SPECIAL:
-                surface = ""
-            else:
-                surface = self.piece(id_).replace(SPACE, " ")
-                if not text or text.endswith(" "):
-                    surface = surface.lstrip(" ")
-            start = len(text)
-            text += surface
-            if len(surface) > 1 and surface.startswith(" "):
-                start += 1
-            spans.append((start, len(text)))
-        stripped = text.rstrip(" ")
-        limit = len(stripped)
-        return Decoded(stripped, tuple((min(start, limit), min(end, limit)) for start, end in spans))
+        copies = copies or {}
+        speller = Speller(self.spelled)
+        spans = [speller.add(id_, copies.get(place, "")) for place, id_ in enumerate(ids)]
+        text = speller.text.rstrip(" ")
+        limit = len(text)
+        return Decoded(text, tuple((min(start, limit), min(end, limit)) for start, end in spans))
 
 
 class SentencePieceTokenizer(Tokenizer):
@@ -144,6 +170,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     def __init__(self, model: bytes) -> None:
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._pieces: list[str] = self._processor.id_to_piece(list(range(self._processor.vocab_size())))
 
     @property
     @override
@@ -152,7 +179,11 @@ class SentencePieceTokenizer(Tokenizer):
 
     @override
     def surfaces(self, text: str) -> tuple[list[str], list[int]]:
-        return self._processor.encode(text, out_type=str), self._processor.encode(text)
+        ids = self._processor.encode(text)
+        if UNK in ids:
+            return self._processor.encode(text, out_type=str), ids
+        pieces = self._pieces
+        return [pieces[id_] for id_ in ids], ids
 
     @override
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
@@ -160,7 +191,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     @override
     def piece(self, id_: int) -> str:
-        return str(self._processor.id_to_piece(id_))
+        return self._pieces[id_]
 
 
 class CharacterTokenizer(Tokenizer):
