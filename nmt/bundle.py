@@ -4,6 +4,8 @@ model.safetensors   weights: int8 matrices with one fp32 scale a row (`NAME.scal
 config.json         format_version, languages, architecture, token ids, text normalisation
 source.spm …        the vocabulary of each side (one file when shared)
 card.json README.md what it was trained on, its scores, its licence
+quality.json        optional: calibration of confidence, thresholds of flags
+shortlist.safetensors  optional: the target units that a source unit may need
 manifest.json       size and SHA-256 of every other file
 """
 
@@ -25,10 +27,13 @@ from torch import Tensor
 from nmt.config import BOS, EOS, PAD, UNK, ModelConfig, build, check_range
 from nmt.errors import BundleError, ConfigError
 from nmt.model import Seq2Seq
+from nmt.quality import Calibration, Quality
 from nmt.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, CARD, README, MANIFEST = "model.safetensors", "config.json", "card.json", "README.md", "manifest.json"
+QUALITY, SHORTLIST = "quality.json", "shortlist.safetensors"
+"""Optional files."""
 _SCALE = ".scale"
 
 
@@ -211,6 +216,22 @@ class ModelBundle:
                     "they are of different models: copy the whole folder again"
                 )
         return loaded[self.config.source_units], loaded[self.config.target_units]
+
+    def quality(self) -> Quality:
+        """What judges its translations; without `quality.json` it raises no flag.
+
+        Raises:
+            BundleError: The file is not what this version reads.
+        """
+        if not (self.path / QUALITY).exists():
+            return Quality()
+        try:
+            return Quality(Calibration.from_dict(_read_json(self.path / QUALITY)))
+        except ConfigError as error:
+            raise BundleError(
+                f"{self.path / QUALITY}: {error}; the file was edited or made by another version: "
+                "calibrate the model again"
+            ) from None
 
     @staticmethod
     def save(

@@ -9,7 +9,9 @@ import torch
 
 from nmt.bundle import MANIFEST, ModelBundle, _digest, dequantise, latest, quantise
 from nmt.errors import BundleError
+from nmt.quality import Quality
 from tests.nmt.conftest import save_bundle
+from tests.nmt.test_quality import CALIBRATION
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], None], *, resign: bool = True) -> None:
@@ -134,4 +136,26 @@ def test_vocabulary_must_fit_and_be_listed(bundle_path: Path) -> None:
 def test_limits_that_cannot_work_are_refused(bundle_path: Path) -> None:
     edit(bundle_path / "config.json", lambda c: c.update(longest_source=0))
     with pytest.raises(BundleError, match=r"config\.json: longest_source = 0 is out of range"):
+        ModelBundle.load(bundle_path)
+
+
+def add(path: Path, name: str, content: bytes) -> None:
+    """Put an optional file into a bundle, and into its manifest."""
+    (path / name).write_bytes(content)
+    entry = {"bytes": len(content), "sha256": _digest(path / name)}
+    edit(path / MANIFEST, lambda m: m["files"].update({name: entry}), resign=False)
+
+
+def test_quality_is_optional(bundle_path: Path) -> None:
+    assert ModelBundle.load(bundle_path).quality() == Quality()
+    add(bundle_path, "quality.json", json.dumps(CALIBRATION.to_dict()).encode())
+    assert ModelBundle.load(bundle_path).quality() == Quality(CALIBRATION)
+
+
+def test_broken_quality_is_named(bundle_path: Path) -> None:
+    add(bundle_path, "quality.json", json.dumps(CALIBRATION.to_dict() | {"bias": "high"}).encode())
+    with pytest.raises(BundleError, match=r"quality\.json: quality\.bias = 'high' .* calibrate the model again"):
+        ModelBundle.load(bundle_path).quality()
+    (bundle_path / "quality.json").write_text("{")
+    with pytest.raises(BundleError, match=r"quality\.json is damaged"):
         ModelBundle.load(bundle_path)
