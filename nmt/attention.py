@@ -58,6 +58,24 @@ class ProjectedSource:
             self.memory[sentences, :width], self.keys[sentences, :width], mask[:, :width], self.attention
         )
 
+    def join(self, other: ProjectedSource) -> ProjectedSource:
+        """The sentences of both, these first, padded to the longest of all."""
+        return ProjectedSource(
+            _stack(self.memory, other.memory),
+            _stack(self.keys, other.keys),
+            _stack(self.mask, other.mask),
+            self.attention,
+        )
+
+
+def _stack(above: Tensor, below: Tensor) -> Tensor:
+    """(B, S, ...) over (B', S', ...), zero where one is shorter, in one copy."""
+    width = max(above.shape[1], below.shape[1])
+    stacked = above.new_zeros((above.shape[0] + below.shape[0], width, *above.shape[2:]))
+    stacked[: above.shape[0], : above.shape[1]] = above
+    stacked[above.shape[0] :, : below.shape[1]] = below
+    return stacked
+
 
 class Attention(nn.Module):
     """The four scores of query h and memory m.

@@ -30,6 +30,13 @@ class RecurrentState:
         """The state of these rows, in this order; a row may be taken more than once."""
         return RecurrentState(self.hidden[:, rows], None if self.cell is None else self.cell[:, rows])
 
+    def join(self, other: RecurrentState) -> RecurrentState:
+        """The rows of both, these first."""
+        hidden = torch.cat((self.hidden, other.hidden), dim=1)
+        if self.cell is None or other.cell is None:
+            return RecurrentState(hidden, None)
+        return RecurrentState(hidden, torch.cat((self.cell, other.cell), dim=1))
+
     def split(self, layers: int) -> tuple[RecurrentState, RecurrentState]:
         """The lowest `layers` layers, and the others."""
         below, above = slice(None, layers), slice(layers, None)

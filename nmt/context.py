@@ -1,14 +1,15 @@
 """How the source reaches the decoder after its first state: not at all, as one vector, by attention.
 
 Every kind has `size`, the width of what a step reads, and `over(source)`, a value with
-`read(queries) -> Attended` and `select(sentences)`. Shapes as in `attention.py`.
+`read(queries) -> Attended`, `select(sentences)` and `join(other)`. Shapes as in `attention.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
+import torch
 from torch import Tensor, nn
 
 from nmt.attention import Attended, Attention
@@ -27,6 +28,10 @@ class SourceContext(Protocol):
         """These sentences, in this order."""
         ...
 
+    def join(self, other: Self) -> SourceContext:
+        """The sentences of both, these first."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FixedContext:
@@ -41,6 +46,10 @@ class FixedContext:
     def select(self, sentences: Tensor) -> FixedContext:
         """These sentences, in this order."""
         return FixedContext(self.vector[sentences])
+
+    def join(self, other: FixedContext) -> FixedContext:
+        """The sentences of both, these first."""
+        return FixedContext(torch.cat((self.vector, other.vector)))
 
 
 class Bridge(nn.Module):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from typing_extensions import override
 
 from nmt.attention import Attended
@@ -45,6 +46,15 @@ class DecoderState:
             self.sentences if sentences is None else len(sentences),
         )
 
+    def join(self, other: DecoderState) -> DecoderState:
+        """The sentences and rows of both, these first; both have the same number of rows a sentence."""
+        return DecoderState(
+            self.recurrent.join(other.recurrent),
+            None if self.feed is None or other.feed is None else torch.cat((self.feed, other.feed)),
+            self.context.join(other.context),
+            self.sentences + other.sentences,
+        )
+
     def after(self, recurrent: RecurrentState, feed: Tensor | None = None) -> DecoderState:
         """The state one step later, over the same sources."""
         return DecoderState(recurrent, feed, self.context, self.sentences)
@@ -55,7 +65,7 @@ class Step:
     """One step of the decoder.
 
     Attributes:
-        logits: Shape (R, V), fp32.
+        logits: Shape (R, V), fp32, or (R, U) of the ids asked for.
         weights: Attention of this step, shape (R, S); None without attention.
         state: After the step.
     """
@@ -273,10 +283,13 @@ class Decoder(nn.Module):
         feed = c.new_zeros(c.shape[0], self.config.embedding_size) if self.wiring.feeds else None
         return DecoderState(recurrent, feed, self.context.over(source, c), c.shape[0])
 
-    def step(self, tokens: Tensor, state: DecoderState) -> Step:
-        """Read one unit of every row, shape (R,), and predict the next."""
+    def step(self, tokens: Tensor, state: DecoderState, vocabulary: Tensor | None = None) -> Step:
+        """Read one unit of every row, shape (R,), and predict the next among `vocabulary` (ids, (U,)), or all."""
         feature, weights, after = self.wiring.step(self.embedding(tokens), state)
-        return Step(self.output(feature).float(), weights, after)
+        if vocabulary is None:
+            return Step(self.output(feature).float(), weights, after)
+        logits = functional.linear(feature, self.output.weight[vocabulary], self.output.bias[vocabulary])
+        return Step(logits.float(), weights, after)
 
     def unroll(self, target_in: Tensor, source: EncoderOutput) -> Unrolled:
         """Read whole targets, shape (B, T), BOS first; `output(features)` gives the logits."""

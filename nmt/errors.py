@@ -4,8 +4,9 @@
      ├── ConfigError        a setting, or two that do not go together
      ├── BundleError        a model folder: file missing, damaged, too new
      ├── CorpusError        training text: file, line and what is wrong there
-     └── InputError         text to translate that cannot be taken as it is
-          └── InputTooLong  more text than a stated limit
+     ├── InputError         text to translate that cannot be taken as it is
+     │    └── InputTooLong  more text than a stated limit
+     └── DeadlineExceeded   the time given for an answer has passed
 
 Every message says what is wrong, where, and what to do about it. The message of an
 `InputError` never contains the text itself.
@@ -36,3 +37,7 @@ class InputError(NmtError):
 
 class InputTooLong(InputError):
     """Text is longer than a limit; the message names the limit."""
+
+
+class DeadlineExceeded(NmtError):
+    """The time given for an answer passed before it was complete."""

@@ -1,83 +1,44 @@
-"""Beam search over a batch of sentences.
+"""The running set: sentences come and go while all of them are decoded together.
 
-Shapes: A sentences still open, K slots of each, R = A K rows, V vocabulary, S source length,
-N steps taken.
+`admit` lets sentences in, `step` gives every open hypothesis its next unit, `finished` returns those
+that ended. A sentence gets the same answer alone and in any company: nothing it sees depends on who
+shares the step. Offline translation and the server use the same set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from nmt.config import BOS, EOS, PAD, UNK, check_range
-from nmt.errors import ConfigError
-from nmt.model import Seq2Seq
+from nmt.batch import pad
+from nmt.beam import Beam, Committed, Hypothesis, Sentence, length_penalty
+from nmt.config import PAD
+from nmt.errors import DeadlineExceeded
+from nmt.lane import Lane, LaneKey
+from nmt.model import DecodingModel
+from nmt.options import Sampling, SearchOptions
+from nmt.rules import Columns, Rule
+
+__all__ = [
+    "Columns",
+    "Committed",
+    "DecodingModel",
+    "Hypothesis",
+    "Rule",
+    "RunningSet",
+    "Sampling",
+    "SearchOptions",
+    "Sentence",
+    "length_penalty",
+    "translate_all",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """One finished candidate.
-
-    Attributes:
-        tokens: Target ids; the last one is EOS unless `truncated`.
-        score: Sum of `token_scores` over the length penalty.
-        token_scores: Natural-log probability of every token, (T,).
-        attention: One row for each token, (T, S), S with the source's EOS; None without attention.
-        truncated: The length limit ended it.
-    """
-
-    tokens: list[int]
-    score: float
-    token_scores: NDArray[np.float32]
-    attention: NDArray[np.float32] | None
-    truncated: bool = False
-
-
-def length_penalty(length: int, alpha: float) -> float:
-    """((5 + length) / 6) ** alpha (Wu et al. 2016, eq. 14); EOS counts."""
-    return float(((5 + length) / 6) ** alpha)
-
-
-@dataclass(slots=True)
-class _Sentence:
-    place: int
-    limit: int
-    source_length: int
-    finished: list[Hypothesis] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Beam:
-    """The open rows of all sentences; slots that are not open score -inf."""
-
-    scores: Tensor  # (A, K)
-    tokens: Tensor  # (A, K, N)
-    token_scores: Tensor  # (A, K, N)
-    attention: Tensor | None  # (A, K, N, S)
-
-    def select(self, sentences: Tensor, slots: Tensor) -> _Beam:
-        """Sentence `sentences[a]`'s slots `slots[a]` for every a."""
-        at = (sentences[:, None], slots)
-        attention = None if self.attention is None else self.attention[at]
-        return _Beam(self.scores[at], self.tokens[at], self.token_scores[at], attention)
-
-
-@torch.inference_mode()
-def beam_search(
-    model: Seq2Seq,
-    source: Tensor,
-    *,
-    limits: Sequence[int],
-    beam_size: int = 5,
-    n_best: int = 1,
-    alpha: float = 1.0,
-) -> list[list[Hypothesis]]:
-    """The best translations of every sentence of a batch.
+class RunningSet:
+    """Sentences that are decoded together. Not for several threads at once.
 
     A finished hypothesis takes a slot of its sentence's beam, so a beam of one is greedy search.
     A sentence ends when no slot is open, or when no open hypothesis can still beat its n-th best
@@ -86,119 +47,167 @@ def beam_search(
 
     Args:
         model: In evaluation mode.
-        source: Ids with EOS, shape (B, S), padded on the right.
-        limits: For each sentence, the most target units, EOS included.
-        beam_size: K.
-        n_best: How many hypotheses to return for each sentence, at most K.
-        alpha: Exponent of the length penalty; 0 compares plain log-probabilities.
-
-    Returns:
-        For each sentence, `n_best` hypotheses, best first (fewer only if fewer exist).
-
-    Raises:
-        ConfigError: `n_best` is larger than `beam_size`, or a value is out of range.
+        max_rows: Rows (sentences times their K) that `room_for` allows.
+        max_units: Source units, padding included, that `room_for` allows.
     """
-    check_search(beam_size, n_best, alpha)
-    encoded = model.encode(source)
-    lengths = encoded.mask.sum(dim=1).tolist()
-    sentences = [_Sentence(b, limits[b], int(lengths[b])) for b in range(len(limits))]
-    everything = list(sentences)
-    device, count = source.device, len(sentences)
-    state = model.decoder.start(encoded)
-    state = state.select(torch.arange(count, device=device).repeat_interleave(beam_size))
-    forbidden = torch.zeros(count, model.config.target_vocabulary, dtype=torch.bool, device=device)
-    forbidden[:, [PAD, BOS]] = True
-    unknowns = (source == UNK).sum(dim=1)
 
-    scores = torch.full((count, beam_size), -torch.inf, device=device)
-    scores[:, 0] = 0.0  # the K rows start equal: let only the first one speak
-    nothing = torch.zeros(count, beam_size, 0, device=device)
-    beam = _Beam(scores, nothing.long(), nothing, None)
-    read = torch.full((count * beam_size,), BOS, device=device)
-    while sentences:
-        step = model.decoder.step(read, state)
-        log_probabilities = step.logits.log_softmax(dim=-1).view(len(sentences), beam_size, -1)
-        allowed = log_probabilities.masked_fill(forbidden[:, None], -torch.inf)
-        spent = (beam.tokens == UNK).sum(dim=2) >= unknowns[:, None]  # (A, K)
-        allowed[:, :, UNK].masked_fill_(spent, -torch.inf)
-        candidates = (beam.scores[:, :, None] + allowed).flatten(1)  # (A, K V)
-        best, flat = candidates.topk(min(beam_size, candidates.shape[1]), dim=1)
-        vocabulary = log_probabilities.shape[-1]
-        slots, tokens = flat // vocabulary, flat % vocabulary
-        here = torch.arange(len(sentences), device=device)
-        beam = beam.select(here, slots)
-        chosen = log_probabilities[here[:, None], slots, tokens]
-        beam.tokens = torch.cat((beam.tokens, tokens[:, :, None]), dim=2)
-        beam.token_scores = torch.cat((beam.token_scores, chosen[:, :, None]), dim=2)
-        if step.weights is not None:
-            weights = step.weights.view(len(sentences), beam_size, -1)[here[:, None], slots][:, :, None]
-            beam.attention = weights if beam.attention is None else torch.cat((beam.attention, weights), dim=2)
-        beam.scores = best
-        _finish(sentences, beam, alpha)
-        keep = [a for a, sentence in enumerate(sentences) if not _ended(sentence, beam.scores[a], n_best, alpha)]
-        rows = here[:, None] * beam_size + slots
-        if len(keep) < len(sentences):
-            sentences = [sentences[a] for a in keep]
-            if not sentences:
-                break
-            kept = torch.tensor(keep, device=device)
-            width = max(sentence.source_length for sentence in sentences)
-            beam = beam.select(kept, torch.arange(beam_size, device=device).expand(len(keep), -1))
-            if beam.attention is not None:
-                beam.attention = beam.attention[..., :width]
-            forbidden, unknowns = forbidden[kept], unknowns[kept]
-            state = step.state.select(rows[kept].flatten(), kept)
-        else:
-            state = step.state.select(rows.flatten())
-        read = beam.tokens[:, :, -1].flatten()
-    return [sorted(s.finished, key=lambda h: -h.score)[:n_best] for s in everything]
+    def __init__(self, model: DecodingModel, *, max_rows: int = 320, max_units: int = 8192) -> None:
+        self.model = model
+        self.max_rows, self.max_units = max_rows, max_units
+        self._inside: dict[Sentence, Beam] = {}
+        self._waiting: list[Beam] = []
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._gone: set[Beam] = set()
+        self._finished: list[Sentence] = []
+        self._rows = 0
+
+    def __len__(self) -> int:
+        """Sentences inside."""
+        return len(self._inside)
+
+    @property
+    def rows(self) -> int:
+        """Rows that the sentences inside take."""
+        return self._rows
+
+    def room_for(self, sentence: Sentence) -> bool:
+        """Whether the budget of rows and units allows one more; an empty set has room for anything."""
+        if not self._inside:
+            return True
+        longest = max(len(sentence.source), *(len(other.source) for other in self._inside))
+        return (
+            self._rows + sentence.options.rows <= self.max_rows and (len(self._inside) + 1) * longest <= self.max_units
+        )
+
+    def admit(self, sentences: Sequence[Sentence]) -> None:
+        """Let sentences in; they are encoded together at the next step."""
+        for sentence in sentences:
+            beam = Beam.of(sentence)
+            self._inside[sentence] = beam
+            self._waiting.append(beam)
+            self._rows += sentence.options.rows
+
+    def drop(self, sentence: Sentence) -> None:
+        """Forget a sentence that nobody waits for; its rows are free before the next step."""
+        beam = self._inside.get(sentence)
+        if beam is not None:
+            self._gone.add(beam)
+            self._remove(beam)
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """One unit for every open hypothesis of every sentence inside. Never raises for a sentence's fault."""
+        self._expire()
+        if self._gone:
+            self._waiting = [beam for beam in self._waiting if beam not in self._gone]
+            for lane in self._lanes.values():
+                lane.leave(self._gone)
+            self._gone.clear()
+        if self._waiting:
+            self._enter()
+        for key, lane in list(self._lanes.items()):
+            if lane.beams:
+                self._settle(lane.step())
+            if not lane.beams:
+                del self._lanes[key]
+
+    def finished(self) -> list[Sentence]:
+        """Those that ended since the last call, with `hypotheses` or `error` set."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def _expire(self) -> None:
+        late = [s for s in self._inside if s.deadline is not None]
+        now = time.monotonic() if late else 0.0
+        for sentence in late:
+            if sentence.deadline is not None and now >= sentence.deadline:
+                beam = self._inside[sentence]
+                sentence.error = DeadlineExceeded(
+                    "the time given for this translation has passed; send less text at once"
+                )
+                self._gone.add(beam)
+                self._settle([beam])
+
+    def _enter(self) -> None:
+        """Encode what waits, sentences of a lane together; if that fails, one by one."""
+        groups: dict[LaneKey, list[Beam]] = {}
+        for beam in self._waiting:
+            groups.setdefault(LaneKey.of(beam.sentence), []).append(beam)
+        self._waiting = []
+        for key, beams in groups.items():
+            try:
+                self._join(key, beams)
+            except Exception:
+                for beam in beams:
+                    try:
+                        self._join(key, [beam])
+                    except Exception as error:
+                        beam.sentence.error = error
+                        self._settle([beam])
+
+    def _join(self, key: LaneKey, beams: list[Beam]) -> None:
+        model = self.model
+        state = model.start(model.encode(pad([beam.sentence.source for beam in beams], model.device)))
+        if key not in self._lanes:
+            self._lanes[key] = Lane(model, key)
+        self._lanes[key].join(beams, state)
+
+    def _settle(self, beams: Iterable[Beam]) -> None:
+        for beam in beams:
+            self._finished.append(beam.sentence)
+            self._remove(beam)
+
+    def _remove(self, beam: Beam) -> None:
+        del self._inside[beam.sentence]
+        self._rows -= beam.sentence.options.rows
+
+
+def translate_all(
+    model: DecodingModel, sentences: Sequence[Sentence], *, max_rows: int = 320, max_units: int = 8192
+) -> None:
+    """Decode sentences to their end, those of like length together; each gets its outcome.
+
+    A sentence's failure is its own: look at `error`.
+
+    Args:
+        model: In evaluation mode.
+        sentences: Any number, in any order.
+        max_rows: As in `RunningSet`.
+        max_units: As in `RunningSet`.
+    """
+    running = RunningSet(model, max_rows=max_rows, max_units=max_units)
+    waiting = sorted(sentences, key=lambda sentence: len(sentence.source), reverse=True)
+    while waiting or len(running):
+        # a handful encoded together is far cheaper than one by one
+        if running.rows <= max_rows - max_rows // 4:
+            while waiting and running.room_for(waiting[-1]):
+                running.admit([waiting.pop()])
+        running.step()
+        running.finished()
+
+
+def beam_search(
+    model: DecodingModel,
+    source: Tensor,
+    *,
+    limits: Sequence[int],
+    beam_size: int = 5,
+    n_best: int = 1,
+    alpha: float = 1.0,
+) -> list[list[Hypothesis]]:
+    """The best translations of every sentence of a padded batch (B, S); to be replaced by `translate_all`."""
+    options = SearchOptions(beam_size=beam_size, n_best=n_best, length_penalty=alpha)
+    rows = [[id_ for id_ in row if id_ != PAD] for row in source.tolist()]
+    sentences = [Sentence(row, limit, options) for row, limit in zip(rows, limits, strict=True)]
+    translate_all(model, sentences)
+    found = []
+    for sentence in sentences:
+        if sentence.hypotheses is None:
+            raise sentence.error or AssertionError("a sentence ended without outcome")
+        found.append(sentence.hypotheses)
+    return found
 
 
 def check_search(beam_size: int, n_best: int, alpha: float) -> None:
-    """Raise `ConfigError` unless the three go together."""
-    check_range("beam_size", beam_size, 1, 200)
-    check_range("n_best", n_best, 1, 200)
-    check_range("length penalty", alpha, 0.0, 10.0)
-    if n_best > beam_size:
-        raise ConfigError(f"n_best = {n_best} is larger than beam_size = {beam_size}; raise beam_size or lower n_best")
-
-
-def _finish(sentences: list[_Sentence], beam: _Beam, alpha: float) -> None:
-    """Move what ended from the open slots to `finished`; close the slots it took.
-
-    What a hypothesis keeps is copied: a view would hold the whole batch's tensors in memory.
-    """
-    beam_size = beam.scores.shape[1]
-    length = beam.tokens.shape[2]
-    scores = beam.scores.tolist()
-    ended = (beam.tokens[:, :, -1] == EOS).tolist()
-    for a, sentence in enumerate(sentences):
-        open_slots = beam_size - len(sentence.finished)
-        for k in range(beam_size):
-            if k >= open_slots or scores[a][k] == -torch.inf:
-                beam.scores[a, k] = -torch.inf
-            elif ended[a][k] or length >= sentence.limit:
-                attention = None
-                if beam.attention is not None:
-                    attention = beam.attention[a, k, :, : sentence.source_length].cpu().numpy().copy()
-                sentence.finished.append(
-                    Hypothesis(
-                        tokens=beam.tokens[a, k].tolist(),
-                        score=scores[a][k] / length_penalty(length, alpha),
-                        token_scores=beam.token_scores[a, k].cpu().numpy().copy(),
-                        attention=attention,
-                        truncated=not ended[a][k],
-                    )
-                )
-                beam.scores[a, k] = -torch.inf
-
-
-def _ended(sentence: _Sentence, open_scores: Tensor, n_best: int, alpha: float) -> bool:
-    best_open = float(open_scores.max())
-    if best_open == -torch.inf:
-        return True
-    if len(sentence.finished) < n_best:
-        return False
-    worst_kept = sorted((h.score for h in sentence.finished), reverse=True)[n_best - 1]
-    # log-probabilities only fall, so the longest length is the kindest an open one can hope for
-    return best_open / length_penalty(sentence.limit, alpha) <= worst_kept
+    """Raise `ConfigError` unless the three go together; to be replaced by `SearchOptions`."""
+    SearchOptions(beam_size=beam_size, n_best=n_best, length_penalty=alpha)

@@ -1,0 +1,109 @@
+"""From the log-probabilities of a step to the few candidates that bookkeeping looks at.
+
+Shapes: R rows, U columns, C candidates of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nmt.options import Sampling
+
+_BLOCK = 64
+"""Columns whose maximum is taken first on the CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The units a row may go on with.
+
+    Attributes:
+        values: Log-probabilities, best first, (R, C); -inf where there is none.
+        columns: Where they stand among the step's columns, (R, C).
+        attention: The step's weights, (R, S); None without attention.
+    """
+
+    values: NDArray[np.float32]
+    columns: NDArray[np.int64]
+    attention: NDArray[np.float32] | None
+
+
+def gather(values: Tensor, columns: Tensor, weights: Tensor | None) -> Candidates:
+    """Bring them to the CPU, where the bookkeeping is, in one transfer."""
+    if values.device.type == "cpu":
+        return Candidates(values.numpy(), columns.numpy(), None if weights is None else weights.numpy())
+    # columns travel as the bits of floats
+    parts = [values, columns.int().view(torch.float32)] + ([] if weights is None else [weights.float()])
+    together = torch.cat(parts, dim=1).cpu().numpy()
+    count = values.shape[1]
+    return Candidates(
+        together[:, :count],
+        together[:, count : 2 * count].copy().view(np.int32).astype(np.int64),
+        None if weights is None else together[:, 2 * count :],
+    )
+
+
+def stack(parts: Sequence[Candidates]) -> Candidates:
+    """The rows of all, attention padded with zeros to the widest."""
+    attention = None
+    if all(part.attention is not None for part in parts):
+        weights = [part.attention for part in parts if part.attention is not None]
+        width = max(rows.shape[1] for rows in weights)
+        attention = np.concatenate([np.pad(rows, ((0, 0), (0, width - rows.shape[1]))) for rows in weights])
+    values = np.concatenate([part.values for part in parts])
+    return Candidates(values, np.concatenate([part.columns for part in parts]), attention)
+
+
+def most_likely(log_probabilities: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` largest of every row (R, U), best first, and their columns: (R, count) each."""
+    columns = log_probabilities.shape[1]
+    if log_probabilities.device.type != "cpu":
+        return log_probabilities.topk(count, dim=1)
+    if count == 1:  # NumPy's argmax is several times faster than torch's
+        at = torch.from_numpy(log_probabilities.numpy().argmax(axis=1)[:, None])
+        return log_probabilities.gather(1, at), at
+    whole = columns // _BLOCK
+    if count * 8 > whole:
+        return log_probabilities.topk(count, dim=1)
+    # the largest `count` lie in the `count` blocks with the largest maxima: a cheap pass over everything,
+    # then top-k of a few hundred
+    blocked = log_probabilities[:, : whole * _BLOCK].view(-1, whole, _BLOCK)
+    blocks = blocked.amax(dim=2).topk(count, dim=1).indices  # (R, count)
+    within = torch.arange(_BLOCK)
+    at = (blocks[:, :, None] * _BLOCK + within).flatten(1)  # (R, count * _BLOCK)
+    if rest := columns - whole * _BLOCK:
+        last = torch.arange(columns - rest, columns).expand(len(at), -1)
+        at = torch.cat((at, last), dim=1)
+    values, chosen = log_probabilities.gather(1, at).topk(count, dim=1)
+    return values, at.gather(1, chosen)
+
+
+def drawn(log_probabilities: Tensor, sampling: Sampling, uniforms: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+    """One unit for every row by inverse transform, most likely units first.
+
+    Args:
+        log_probabilities: Shape (R, U).
+        sampling: What may be drawn.
+        uniforms: In [0, 1), one for each row, (R,).
+
+    Returns:
+        Log-probabilities of the drawn, untempered, and their columns: (R, 1) each.
+    """
+    count = log_probabilities.shape[1]
+    values, columns = log_probabilities.topk(min(sampling.top_k or count, count), dim=1)
+    # a row of -inf alone stays one
+    mass = (values / sampling.temperature).softmax(dim=1).nan_to_num(0.0).cumsum(dim=1)
+    total = mass[:, -1:]
+    if sampling.top_p < 1.0:
+        # the first unit that reaches top_p is the last that may be drawn
+        reached = (mass < sampling.top_p * total).sum(dim=1, keepdim=True).clamp(max=mass.shape[1] - 1)
+        total = mass.gather(1, reached)
+    point = torch.from_numpy(uniforms).to(mass.device)[:, None] * total
+    at = (mass <= point).sum(dim=1, keepdim=True).clamp(max=mass.shape[1] - 1)
+    return values.gather(1, at), columns.gather(1, at)

@@ -1,0 +1,393 @@
+"""A lane: sentences of the same number of rows, stepped together.
+
+Shapes: A sentences in the lane, K rows (slots) of each, U columns, C candidates of a row,
+S source length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nmt.beam import Beam, Record, Sentence, length_penalty
+from nmt.candidates import Candidates, drawn, gather, most_likely, stack
+from nmt.config import BOS, EOS, PAD
+from nmt.decoder import DecoderState
+from nmt.model import DecodingModel
+from nmt.options import Sampling
+from nmt.rules import Columns
+
+SPECIAL = 4
+"""Ids below are PAD, UNK, BOS and EOS; they are always the first columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneKey:
+    """What sentences of a lane have in common: rows, whether they have shortlists, how they draw."""
+
+    rows: int
+    shortlisted: bool
+    sampling: tuple[float, int, float] | None
+
+    @classmethod
+    def of(cls, sentence: Sentence) -> LaneKey:
+        """Of one sentence."""
+        drawing = sentence.options.sampling
+        how = None if drawing is None else (drawing.temperature, drawing.top_k, drawing.top_p)
+        return cls(sentence.options.rows, sentence.shortlist is not None, how)
+
+
+@dataclass(slots=True)
+class _Table:
+    """Numbers of every sentence, for arithmetic on all at once.
+
+    Attributes:
+        scores: Log-probability of each row so far, -inf where it is closed, (A, K).
+        read: The unit each row reads next, (A, K).
+        length: Units so far, (A,).
+        limit: Most units, (A,).
+        open: Slots that no finished hypothesis has taken, (A,).
+        hope: Length penalty at the limit, the kindest an open row can get, (A,).
+        bar: Score of the worst hypothesis that would be returned; -inf until there are enough, (A,).
+    """
+
+    scores: NDArray[np.float64]
+    read: NDArray[np.int64]
+    length: NDArray[np.int64]
+    limit: NDArray[np.int64]
+    open: NDArray[np.int64]
+    hope: NDArray[np.float64]
+    bar: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sentence], rows: int) -> _Table:
+        """Before the first step."""
+        count = len(sentences)
+        scores = np.zeros((count, rows))
+        if sentences[0].options.sampling is None:
+            scores[:, 1:] = -np.inf  # the K rows start equal: let only the first one speak
+        return cls(
+            scores=scores,
+            read=np.full((count, rows), BOS),
+            length=np.zeros(count, np.int64),
+            limit=np.array([sentence.limit for sentence in sentences], np.int64),
+            open=np.full(count, rows),
+            hope=np.array([length_penalty(s.limit, s.options.length_penalty) for s in sentences]),
+            bar=np.full(count, -np.inf),
+        )
+
+    def select(self, places: NDArray[np.int64]) -> _Table:
+        return _Table(**{f.name: getattr(self, f.name)[places] for f in fields(self)})
+
+    def join(self, other: _Table) -> _Table:
+        joined: dict[str, Any] = {
+            f.name: np.concatenate((getattr(self, f.name), getattr(other, f.name))) for f in fields(self)
+        }
+        return _Table(**joined)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the model says to the rows of some sentences.
+
+    Attributes:
+        state: After the step.
+        candidates: Of every row.
+        faults: Sentences whose own rules failed, and how.
+        bound: Of a sentence, the rows whose next unit a rule prescribes.
+    """
+
+    state: DecoderState
+    candidates: Candidates
+    faults: dict[Beam, Exception]
+    bound: dict[Beam, list[int]]
+
+    @classmethod
+    def of(cls, answers: Sequence[_Answer]) -> _Answer:
+        """The answers of several lanes' worth of sentences in one."""
+        state = reduce(lambda joined, answer: joined.join(answer.state), answers[1:], answers[0].state)
+        faults = {beam: error for answer in answers for beam, error in answer.faults.items()}
+        bound = {beam: rows for answer in answers for beam, rows in answer.bound.items()}
+        return cls(state, stack([answer.candidates for answer in answers]), faults, bound)
+
+
+class Lane:
+    """Sentences of the same `LaneKey`."""
+
+    def __init__(self, model: DecodingModel, key: LaneKey) -> None:
+        self.model = model
+        self.rows = key.rows
+        self.shortlisted = key.shortlisted
+        self.sampling = None
+        if key.sampling is not None:
+            temperature, top_k, top_p = key.sampling
+            self.sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+        self.beams: list[Beam] = []
+        self._state: DecoderState | None = None
+        self._table: _Table | None = None
+        # remade when sentences come or go
+        self._masks: Tensor | None = None  # special units that a sentence may not use, (A, 1, 3)
+        self._outside: Tensor | None = None  # columns that are not on its shortlist, (A, 1, U)
+        self._columns = Columns()
+        self._vocabulary: Tensor | None = None
+
+    def join(self, beams: Sequence[Beam], state: DecoderState) -> None:
+        """Let sentences in; `state` has one row for each."""
+        if self.rows > 1:
+            rows = torch.arange(len(beams), device=self.model.device).repeat_interleave(self.rows)
+            state = state.select(rows)
+        table = _Table.of([beam.sentence for beam in beams], self.rows)
+        self._state = state if self._state is None else self._state.join(state)
+        self._table = table if self._table is None else self._table.join(table)
+        self.beams += beams
+        self._masks = None
+
+    def leave(self, gone: Collection[Beam]) -> None:
+        """Let sentences out before they have ended."""
+        keep = [place for place, beam in enumerate(self.beams) if beam not in gone]
+        if len(keep) < len(self.beams):
+            self._keep(keep, np.arange(len(self.beams) * self.rows).reshape(-1, self.rows))
+
+    def step(self) -> list[Beam]:
+        """One unit for every open row; sentences that ended leave, their outcome set."""
+        if self._masks is None:
+            self._prepare()
+        failed: list[Beam] = []
+        answer: _Answer | None
+        try:
+            answer = self._ask(None)
+        except Exception:
+            answer, failed = self._ask_one_by_one()
+        return failed if answer is None else failed + self._follow(answer)
+
+    def _prepare(self) -> None:
+        """Masks and vocabulary of the sentences inside."""
+        device = self.model.device
+        closed = [[[True, not beam.copies, True]] for beam in self.beams]  # PAD, UNK, BOS
+        self._masks = torch.tensor(closed, device=device)
+        if not self.shortlisted:
+            return
+        lists = [beam.sentence.shortlist for beam in self.beams]
+        ids = np.unique(np.concatenate([np.arange(SPECIAL), *lists]))
+        outside = np.ones((len(lists), 1, len(ids)), np.bool_)
+        for place, own in enumerate(lists):
+            outside[place, 0, np.searchsorted(ids, own)] = False  # type: ignore[arg-type]
+        self._columns = Columns(ids)
+        self._outside = torch.from_numpy(outside).to(device)
+        self._vocabulary = torch.from_numpy(ids).to(device)
+
+    def _ask(self, place: int | None) -> _Answer:
+        """Step the model for all sentences, or for one of them alone; nothing of the lane changes."""
+        assert self._state is not None
+        assert self._table is not None
+        assert self._masks is not None
+        state, read, masks, outside, beams = self._state, self._table.read, self._masks, self._outside, self.beams
+        if place is not None:
+            one = torch.tensor([place], device=self.model.device)
+            rows = torch.arange(place * self.rows, (place + 1) * self.rows, device=self.model.device)
+            state, masks = state.select(rows, one), masks[place : place + 1]
+            outside = None if outside is None else outside[place : place + 1]
+            read, beams = read[place : place + 1], [beams[place]]
+        tokens = torch.from_numpy(read.reshape(-1)).to(self.model.device)
+        step = self.model.step(tokens, state, self._vocabulary)
+        columns = step.logits.shape[1]
+        by_sentence = (len(beams), self.rows, columns)
+        if outside is not None:
+            step.logits.view(by_sentence).masked_fill_(outside, -math.inf)
+        scores = step.logits.log_softmax(dim=1)
+        faults, bound = self._forbid(scores.view(by_sentence), masks, beams)
+        if self.sampling is not None:
+            uniforms = np.concatenate([beam.uniforms[len(beam.trail)] for beam in beams])
+            values, at = drawn(scores, self.sampling, uniforms)
+        else:
+            values, at = most_likely(scores, min(self.rows, columns))
+        return _Answer(step.state, gather(values, at, step.weights), faults, bound)
+
+    def _forbid(
+        self, scores: Tensor, masks: Tensor, beams: Sequence[Beam]
+    ) -> tuple[dict[Beam, Exception], dict[Beam, list[int]]]:
+        """-inf for what is not allowed, in place: scores (A, K, U). Returns `faults` and `bound`."""
+        faults: dict[Beam, Exception] = {}
+        bound: dict[Beam, list[int]] = {}
+        ruled = [(place, beam) for place, beam in enumerate(beams) if beam.rules]
+        prescribed: dict[Beam, list[tuple[int, list[int], Tensor]]] = {}
+        for place, beam in ruled:
+            try:
+                rows = prescribed[beam] = self._prescribed(beam, scores[place])
+                bound[beam] = [row for row, _, _ in rows]
+            except Exception as error:
+                faults[beam] = error
+        scores[:, :, : masks.shape[2]].masked_fill_(masks, -math.inf)
+        for place, beam in ruled:
+            if beam in faults:
+                continue
+            try:
+                for rule in beam.rules:
+                    rule.forbid(scores[place], self._columns)
+            except Exception as error:
+                faults[beam] = error
+            for row, columns, kept in prescribed[beam]:
+                scores[place, row] = -math.inf
+                scores[place, row, columns] = kept
+        return faults, bound
+
+    def _prescribed(self, beam: Beam, scores: Tensor) -> list[tuple[int, list[int], Tensor]]:
+        """Rows that a rule leaves no choice but some ids: row, their columns, their scores (K, U) as they are."""
+        rows = []
+        for row in range(self.rows):
+            for rule in beam.rules:
+                if (ids := rule.only(row)) is not None:
+                    columns = self._columns.of(ids)
+                    rows.append((row, columns, scores[row, columns]))
+        return rows
+
+    def _ask_one_by_one(self) -> tuple[_Answer | None, list[Beam]]:
+        """After a failure: every sentence alone, from the state before the step; the guilty leave.
+
+        Returns:
+            The answer for those that are left, None if nobody is; and the guilty.
+        """
+        assert self._table is not None
+        answers: list[_Answer] = []
+        keep: list[int] = []
+        failed: list[Beam] = []
+        for place, beam in enumerate(self.beams):
+            try:
+                answers.append(self._ask(place))
+                keep.append(place)
+            except Exception as error:
+                beam.sentence.error = error
+                failed.append(beam)
+        if not answers:
+            self._clear()
+            return None, failed
+        self.beams = [self.beams[place] for place in keep]
+        self._table = self._table.select(np.array(keep))
+        self._masks = None
+        return _Answer.of(answers), failed
+
+    def _follow(self, answer: _Answer) -> list[Beam]:
+        """Extend the hypotheses by the best candidates; sentences that ended leave and are returned."""
+        assert self._table is not None
+        table, rows, found = self._table, self.rows, answer.candidates
+        count, width = len(self.beams), found.values.shape[1]
+        values = found.values.reshape(count, rows, width)
+        total = table.scores[:, :, None] + values  # (A, K, C)
+        before = table.scores
+        for place, beam in enumerate(self.beams):
+            if beam.apart:
+                total[place, :, 1:] = -np.inf
+        total = total.reshape(count, -1)
+        order = np.argsort(-total, axis=1, kind="stable")[:, :rows]  # (A, K)
+        parents = order // width
+        scores = np.take_along_axis(total, order, axis=1)
+        tokens = np.take_along_axis(found.columns.reshape(count, -1), order, axis=1)
+        if self._columns.ids is not None:
+            tokens = self._columns.ids[tokens]
+        # a finished hypothesis takes a slot
+        alive = (scores > -np.inf) & (np.arange(rows) < table.open[:, None])
+        scores = np.where(alive, scores, -np.inf)
+        tokens = np.where(alive, tokens, PAD)
+        logprobs = np.take_along_axis(values.reshape(count, -1), order, axis=1)
+        attention = None if found.attention is None else found.attention.reshape(count, rows, -1)
+        record = Record(parents, tokens, logprobs, attention)
+        table.length += 1
+        table.scores, table.read = scores, tokens
+        done = alive & ((tokens == EOS) | (table.length >= table.limit)[:, None])  # (A, K)
+        finishing = done.any(axis=1)
+        faults = answer.faults
+        for place, beam in enumerate(self.beams):
+            beam.trail.append((record, place))
+            if beam.special or finishing[place]:
+                try:
+                    if beam not in faults:
+                        if beam.apart and beam.sentence.stop is not None:
+                            self._stop(place, beam, before[place], answer.bound.get(beam, []), done[place])
+                        self._account(place, beam, done[place])
+                except Exception as error:
+                    faults[beam] = error
+            if beam.sentence.independent and not beam.apart:
+                # the first step with a choice took the K best, from now on every row goes its own way
+                beam.apart = bool((total[place] > -np.inf).sum() > 1)
+        over = table.scores.max(axis=1) / table.hope <= table.bar
+        ended: list[Beam] = []
+        keep: list[int] = []
+        for place, beam in enumerate(self.beams):
+            if beam in faults:
+                beam.sentence.error = faults[beam]
+                ended.append(beam)
+            elif over[place]:
+                beam.settle()
+                ended.append(beam)
+            else:
+                keep.append(place)
+        origins = np.arange(count)[:, None] * rows + parents  # (A, K)
+        self._state = answer.state
+        if ended:
+            self._keep(keep, origins)
+        elif rows > 1:
+            self._state = answer.state.select(self._tensor(origins.reshape(-1)))
+        return ended
+
+    def _stop(
+        self, place: int, beam: Beam, before: NDArray[np.float64], bound: list[int], done: NDArray[np.bool_]
+    ) -> None:
+        """End rows of one sentence before the unit they have just chosen, where the sentence's `stop` says so."""
+        assert self._table is not None
+        assert beam.sentence.stop is not None
+        record, _ = beam.trail[-1]
+        scores = self._table.scores[place]
+        for slot in np.flatnonzero(scores > -np.inf).tolist():
+            parent, token = int(record.parents[place, slot]), int(record.tokens[place, slot])
+            if token != EOS and parent not in bound and beam.sentence.stop(token):
+                beam.end(int(self._table.length[place]) - 1, parent, float(before[parent]), truncated=False)
+                scores[slot] = -np.inf
+                done[slot] = False
+                self._table.open[place] -= 1
+
+    def _account(self, place: int, beam: Beam, done: NDArray[np.bool_]) -> None:
+        """What concerns one sentence after a step: its rules, what finished, what is certain."""
+        assert self._table is not None
+        table = self._table
+        record, _ = beam.trail[-1]
+        scores, tokens, length = table.scores[place], record.tokens[place], int(table.length[place])
+        sentence = beam.sentence
+        parents = record.parents[place].tolist()
+        if beam.rules:
+            followed = tokens.tolist()
+            beam.rules = [rule.advance(parents, followed) for rule in beam.rules]
+        for slot in np.flatnonzero(done).tolist():
+            beam.end(length, slot, float(scores[slot]), truncated=bool(tokens[slot] != EOS))
+            scores[slot] = -np.inf
+            table.open[place] -= 1
+        if len(beam.endings) >= beam.answers:
+            table.bar[place] = beam.ranked()[beam.answers - 1].score
+        if sentence.stream:
+            beam.commit(scores)
+
+    def _keep(self, places: list[int], rows: NDArray[np.int64]) -> None:
+        """Only these sentences stay; row k of place a goes on from row `rows[a, k]` of the state."""
+        if not places:
+            self._clear()
+            return
+        assert self._state is not None
+        assert self._table is not None
+        kept = np.array(places)
+        self._state = self._state.select(self._tensor(rows[kept].reshape(-1)), self._tensor(kept))
+        self._table = self._table.select(kept)
+        self.beams = [self.beams[place] for place in places]
+        self._masks = None
+
+    def _clear(self) -> None:
+        self.beams, self._state, self._table, self._masks = [], None, None, None
+
+    def _tensor(self, values: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(values).to(self.model.device)
