@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +70,9 @@ class _Grouping:
     shares: NDArray[np.float64]
 
 
-def to_words(matrix: AttentionMatrix, source_text: str, target_text: str) -> AttentionMatrix:
+def to_words(
+    matrix: AttentionMatrix, source_text: str, target_text: str, *, split: Callable[[str], list[Span]] = words
+) -> AttentionMatrix:
     """From pieces to words: the sum over a source word's pieces, the mean over a target word's.
 
     A piece that lies across two words is shared between them by characters, so that rows still
@@ -81,13 +83,14 @@ def to_words(matrix: AttentionMatrix, source_text: str, target_text: str) -> Att
         matrix: Attention between pieces; one sentence of `source_text`.
         source_text: The whole text as sent, which the source spans are into.
         target_text: The hypothesis's text, which the target spans are into.
+        split: Spans of a text's words; another one for text that has been cut into words already.
 
     Returns:
         Attention between the words that the matrix's tokens touch; a word's text is its slice of
         the raw text, a target word's logprob the sum of its pieces'.
     """
-    columns = _group(matrix.source, source_text)
-    rows = _group(matrix.target, target_text)
+    columns = _group(matrix.source, source_text, split)
+    rows = _group(matrix.target, target_text, split)
     weights = matrix.weights.astype(np.float64) @ columns.shares  # (T, source words)
     weights = (rows.shares / rows.shares.sum(axis=0)).T @ weights  # (target words, source words)
     return AttentionMatrix(
@@ -114,11 +117,11 @@ def links(matrix: AttentionMatrix) -> list[tuple[int, int, float]]:
     return found
 
 
-def _group(tokens: Sequence[Token], text: str) -> _Grouping:
+def _group(tokens: Sequence[Token], text: str, split: Callable[[str], list[Span]]) -> _Grouping:
     """Give every piece to the words it overlaps."""
     spans = [token.span for token in tokens if not token.special and token.span is not None]
     low, high = min((a for a, _ in spans), default=0), max((b for _, b in spans), default=0)
-    found = [(low + start, low + end) for start, end in words(text[low:high])]  # of this sentence only
+    found = [(low + start, low + end) for start, end in split(text[low:high])]  # of this sentence only
     parts: list[list[tuple[int | None, float]]] = []  # for each piece, its words and their shares
     first = 0
     for token in tokens:

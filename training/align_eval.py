@@ -1,0 +1,196 @@
+"""How well attention aligns words: alignment error rate against links drawn by people.
+
+    python -m training align-eval MODEL [--reverse MODEL] --text FILE --gold FILE
+
+A sentence pair is decoded by force, every target word is linked to the source word that got most of
+its attention, and to none if that is the end of the sentence. With a second model for the other
+direction, the two sets of links are also joined, as aligners do it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from nmt.alignment import to_words
+from nmt.errors import CorpusError
+from nmt.text import Span
+from nmt.translator import Translator
+
+Links = frozenset[tuple[int, int]]
+"""Pairs (source word, target word), counted from 0."""
+
+_CHUNK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class GoldPair:
+    """A sentence pair, cut into words by white space, and its links.
+
+    Attributes:
+        source, target: The words.
+        sure: Links that people agreed on.
+        possible: Links that are no mistake, `sure` included.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    sure: Links
+    possible: Links
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentScore:
+    """Och & Ney 2003, section 4: of A links, those in S (sure) and in P (possible).
+
+    Attributes:
+        aer: 1 - (|A and S| + |A and P|) / (|A| + |S|); lower is better.
+        precision: |A and P| / |A|.
+        recall: |A and S| / |S|.
+    """
+
+    aer: float
+    precision: float
+    recall: float
+
+
+def read_gold(text: Path, gold: Path) -> list[GoldPair]:
+    """Read `source ||| target` lines and their links, `i-j` sure and `ipj` possible, counted from 1.
+
+    Raises:
+        CorpusError: A line is not in this form or a link points outside its sentence; file and line are named.
+    """
+    pairs: list[GoldPair] = []
+    lines, drawn = text.read_text("utf-8").splitlines(), gold.read_text("utf-8").splitlines()
+    if len(lines) != len(drawn):
+        raise CorpusError(f"{text} has {len(lines)} lines, but {gold} has {len(drawn)}; they must go line by line")
+    for number, (line, links) in enumerate(zip(lines, drawn, strict=True), start=1):
+        sides = line.split("|||")
+        if len(sides) != 2:
+            raise CorpusError(f"{text}, line {number}: expected `source ||| target`")
+        source, target = (tuple(side.split()) for side in sides)
+        sure: set[tuple[int, int]] = set()
+        possible: set[tuple[int, int]] = set()
+        for link in links.split():
+            i, mark, j = link.partition("p" if "p" in link else "-")
+            if not (i.isdigit() and j.isdigit() and 1 <= int(i) <= len(source) and 1 <= int(j) <= len(target)):
+                raise CorpusError(
+                    f"{gold}, line {number}: {link!r} is no link of {len(source)} source and {len(target)} target "
+                    "words; write i-j or ipj, counted from 1"
+                )
+            possible.add((int(i) - 1, int(j) - 1))
+            if mark == "-":
+                sure.add((int(i) - 1, int(j) - 1))
+        pairs.append(GoldPair(source, target, frozenset(sure), frozenset(possible)))
+    return pairs
+
+
+def alignment_score(found: Iterable[Links], pairs: Iterable[GoldPair]) -> AlignmentScore:
+    """The links of all pairs together against the gold ones."""
+    both = list(zip(found, pairs, strict=True))
+    links = sum(len(a) for a, _ in both)
+    sure = sum(len(pair.sure) for _, pair in both)
+    in_sure = sum(len(a & pair.sure) for a, pair in both)
+    in_possible = sum(len(a & pair.possible) for a, pair in both)
+    return AlignmentScore(
+        aer=1 - (in_sure + in_possible) / max(1, links + sure),
+        precision=in_possible / max(1, links),
+        recall=in_sure / max(1, sure),
+    )
+
+
+def attention_links(
+    translator: Translator, pairs: Sequence[tuple[Sequence[str], Sequence[str]]], *, progress: str = ""
+) -> list[Links]:
+    """Links of (source words, target words): each target word to the source word it looked at most."""
+    found: list[Links] = []
+    with tqdm(total=len(pairs), desc=progress, disable=not progress) as bar:
+        for start in range(0, len(pairs), _CHUNK):
+            texts = [(" ".join(source), " ".join(target)) for source, target in pairs[start : start + _CHUNK]]
+            for scored, (source, target) in zip(translator.score(texts), texts, strict=True):
+                matrix = to_words(scored.subwords, source, target, split=white_space)
+                source_place = {span: place for place, span in enumerate(white_space(source))}
+                target_place = {span: place for place, span in enumerate(white_space(target))}
+                most = zip(matrix.target, matrix.weights.argmax(axis=1), strict=True)
+                spans = [(matrix.source[column].span, row.span) for row, column in most]
+                found.append(frozenset((source_place[a], target_place[b]) for a, b in spans if a and b))
+            bar.update(len(texts))
+    return found
+
+
+def white_space(text: str) -> list[Span]:
+    """Spans of the words of a text that has been cut by single spaces."""
+    spans: list[Span] = []
+    start = 0
+    for word in text.split(" "):
+        if word:
+            spans.append((start, start + len(word)))
+        start += len(word) + 1
+    return spans
+
+
+def grow_diag_final_and(forward: Links, backward: Links) -> Links:
+    """Join two directions (Koehn et al. 2003): the intersection, neighbours in the union, then free words."""
+    union = forward | backward
+    joined = set(forward & backward)
+    around = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+
+    def free(link: tuple[int, int]) -> tuple[bool, bool]:
+        return all(i != link[0] for i, _ in joined), all(j != link[1] for _, j in joined)
+
+    grown = True
+    while grown:
+        grown = False
+        for i, j in sorted(joined):
+            for di, dj in around:
+                link = (i + di, j + dj)
+                if link in union and link not in joined and any(free(link)):
+                    joined.add(link)
+                    grown = True
+    for direction in (forward, backward):
+        for link in sorted(direction):
+            if link not in joined and all(free(link)):
+                joined.add(link)
+    return frozenset(joined)
+
+
+def evaluate(model: Path, reverse: Path | None, pairs: Sequence[GoldPair], *, device: str) -> dict[str, AlignmentScore]:
+    """Scores of each direction alone and, with two models, of their joins."""
+    forward = attention_links(
+        Translator.load(model, device=device), [(p.source, p.target) for p in pairs], progress=str(model)
+    )
+    scores = {"forward": alignment_score(forward, pairs)}
+    if reverse is not None:
+        turned = attention_links(
+            Translator.load(reverse, device=device), [(p.target, p.source) for p in pairs], progress=str(reverse)
+        )
+        backward = [frozenset((i, j) for j, i in links) for links in turned]
+        both = list(zip(forward, backward, strict=True))
+        scores["backward"] = alignment_score(backward, pairs)
+        scores["intersection"] = alignment_score([a & b for a, b in both], pairs)
+        scores["union"] = alignment_score([a | b for a, b in both], pairs)
+        scores["grow-diag-final-and"] = alignment_score([grow_diag_final_and(a, b) for a, b in both], pairs)
+    return scores
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("model", type=Path, help="bundle from the gold file's source to its target: models/en-fr")
+    parser.add_argument("--reverse", type=Path, help="bundle of the other direction, to join both")
+    parser.add_argument("--text", type=Path, required=True, help="lines `source ||| target`, words cut by spaces")
+    parser.add_argument("--gold", type=Path, required=True, help="links of each line, `i-j` sure, `ipj` possible")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print a table of AER, precision and recall."""
+    pairs = read_gold(options.text, options.gold)
+    scores = evaluate(options.model, options.reverse, pairs, device=options.device)
+    print(f"{len(pairs)} sentence pairs")
+    print(f"{'':20} {'AER':>6} {'precision':>10} {'recall':>7}")
+    for name, score in scores.items():
+        print(f"{name:20} {100 * score.aer:6.1f} {100 * score.precision:10.1f} {100 * score.recall:7.1f}")
