@@ -52,11 +52,10 @@ class ProjectedSource:
 
     def select(self, sentences: Tensor) -> ProjectedSource:
         """These sentences, in this order, with no more padding than the longest of them needs."""
-        mask = self.mask[sentences]
+        mask = self.mask.index_select(0, sentences)
         width = int(mask.sum(dim=1).max())
-        return ProjectedSource(
-            self.memory[sentences, :width], self.keys[sentences, :width], mask[:, :width], self.attention
-        )
+        memory, keys = (whole[:, :width].index_select(0, sentences) for whole in (self.memory, self.keys))
+        return ProjectedSource(memory, keys, mask[:, :width], self.attention)
 
     def join(self, other: ProjectedSource) -> ProjectedSource:
         """The sentences of both, these first, padded to the longest of all."""

@@ -28,7 +28,9 @@ class RecurrentState:
 
     def select(self, rows: Tensor) -> RecurrentState:
         """The state of these rows, in this order; a row may be taken more than once."""
-        return RecurrentState(self.hidden[:, rows], None if self.cell is None else self.cell[:, rows])
+        # several times faster than indexing
+        hidden = self.hidden.index_select(1, rows)
+        return RecurrentState(hidden, None if self.cell is None else self.cell.index_select(1, rows))
 
     def join(self, other: RecurrentState) -> RecurrentState:
         """The rows of both, these first."""

@@ -45,7 +45,7 @@ class FixedContext:
 
     def select(self, sentences: Tensor) -> FixedContext:
         """These sentences, in this order."""
-        return FixedContext(self.vector[sentences])
+        return FixedContext(self.vector.index_select(0, sentences))
 
     def join(self, other: FixedContext) -> FixedContext:
         """The sentences of both, these first."""

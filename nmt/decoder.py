@@ -41,7 +41,7 @@ class DecoderState:
         """These rows, in this order; and, if given, these sentences of the context."""
         return DecoderState(
             self.recurrent.select(rows),
-            None if self.feed is None else self.feed[rows],
+            None if self.feed is None else self.feed.index_select(0, rows),
             self.context if sentences is None else self.context.select(sentences),
             self.sentences if sentences is None else len(sentences),
         )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmt.beam import Beam, Record, Sentence, length_penalty
-from nmt.candidates import Candidates, drawn, gather, most_likely, stack
+from nmt.candidates import Candidates, best, drawn, gather, log_softmax, stack
 from nmt.config import BOS, EOS, PAD
 from nmt.decoder import DecoderState
 from nmt.model import DecodingModel
@@ -124,6 +124,7 @@ class Lane:
 
     def __init__(self, model: DecodingModel, key: LaneKey) -> None:
         self.model = model
+        self.device = model.device
         self.rows = key.rows
         self.shortlisted = key.shortlisted
         self.sampling = None
@@ -142,7 +143,7 @@ class Lane:
     def join(self, beams: Sequence[Beam], state: DecoderState) -> None:
         """Let sentences in; `state` has one row for each."""
         if self.rows > 1:
-            rows = torch.arange(len(beams), device=self.model.device).repeat_interleave(self.rows)
+            rows = torch.arange(len(beams), device=self.device).repeat_interleave(self.rows)
             state = state.select(rows)
         table = _Table.of([beam.sentence for beam in beams], self.rows)
         self._state = state if self._state is None else self._state.join(state)
@@ -170,7 +171,7 @@ class Lane:
 
     def _prepare(self) -> None:
         """Masks and vocabulary of the sentences inside."""
-        device = self.model.device
+        device = self.device
         closed = [[[True, not beam.copies, True]] for beam in self.beams]  # PAD, UNK, BOS
         self._masks = torch.tensor(closed, device=device)
         if not self.shortlisted:
@@ -191,25 +192,25 @@ class Lane:
         assert self._masks is not None
         state, read, masks, outside, beams = self._state, self._table.read, self._masks, self._outside, self.beams
         if place is not None:
-            one = torch.tensor([place], device=self.model.device)
-            rows = torch.arange(place * self.rows, (place + 1) * self.rows, device=self.model.device)
+            one = torch.tensor([place], device=self.device)
+            rows = torch.arange(place * self.rows, (place + 1) * self.rows, device=self.device)
             state, masks = state.select(rows, one), masks[place : place + 1]
             outside = None if outside is None else outside[place : place + 1]
             read, beams = read[place : place + 1], [beams[place]]
-        tokens = torch.from_numpy(read.reshape(-1)).to(self.model.device)
+        tokens = torch.from_numpy(read.reshape(-1)).to(self.device)
         step = self.model.step(tokens, state, self._vocabulary)
         columns = step.logits.shape[1]
         by_sentence = (len(beams), self.rows, columns)
         if outside is not None:
             step.logits.view(by_sentence).masked_fill_(outside, -math.inf)
-        scores = step.logits.log_softmax(dim=1)
+        scores = log_softmax(step.logits)
         faults, bound = self._forbid(scores.view(by_sentence), masks, beams)
-        if self.sampling is not None:
-            uniforms = np.concatenate([beam.uniforms[len(beam.trail)] for beam in beams])
-            values, at = drawn(scores, self.sampling, uniforms)
+        if self.sampling is None:
+            candidates = best(scores, min(self.rows, columns), step.weights)
         else:
-            values, at = most_likely(scores, min(self.rows, columns))
-        return _Answer(step.state, gather(values, at, step.weights), faults, bound)
+            uniforms = np.concatenate([beam.uniforms[len(beam.trail)] for beam in beams])
+            candidates = gather(*drawn(scores, self.sampling, uniforms), step.weights)
+        return _Answer(step.state, candidates, faults, bound)
 
     def _forbid(
         self, scores: Tensor, masks: Tensor, beams: Sequence[Beam]
@@ -274,35 +275,46 @@ class Lane:
         self._masks = None
         return _Answer.of(answers), failed
 
+    def _choose(self, found: Candidates) -> tuple[Record, NDArray[np.float64]]:
+        """The K best candidates of every sentence, and the log-probabilities of those hypotheses, (A, K)."""
+        assert self._table is not None
+        count, rows, width = len(self.beams), self.rows, found.values.shape[1]
+        attention = None if found.attention is None else found.attention.reshape(count, rows, -1)
+        if rows == 1:
+            parents, tokens, logprobs = np.zeros((count, 1), np.int64), found.columns, found.values
+            scores = self._table.scores + logprobs
+        else:
+            values = found.values.reshape(count, rows, width)
+            total = self._table.scores[:, :, None] + values  # (A, K, C)
+            for place in [place for place, beam in enumerate(self.beams) if beam.apart]:
+                total[place, :, 1:] = -np.inf
+            ranking = (-total).reshape(count, -1).argsort(axis=1, kind="stable")[:, :rows]
+            at = ranking + np.arange(count)[:, None] * (rows * width)
+            parents, tokens, logprobs, scores = (
+                ranking // width,
+                found.columns.take(at),
+                values.take(at),
+                total.take(at),
+            )
+        if self._columns.ids is not None:
+            tokens = self._columns.ids[tokens]
+        alive = scores > -np.inf  # false for what is not a number, too
+        if rows > 1:
+            alive &= np.arange(rows) < self._table.open[:, None]  # a finished hypothesis takes a slot
+        if not alive.all():
+            scores, tokens = np.where(alive, scores, -np.inf), np.where(alive, tokens, PAD)
+        return Record(parents, tokens, logprobs, attention), scores
+
     def _follow(self, answer: _Answer) -> list[Beam]:
         """Extend the hypotheses by the best candidates; sentences that ended leave and are returned."""
         assert self._table is not None
-        table, rows, found = self._table, self.rows, answer.candidates
-        count, width = len(self.beams), found.values.shape[1]
-        values = found.values.reshape(count, rows, width)
-        total = table.scores[:, :, None] + values  # (A, K, C)
-        before = table.scores
-        for place, beam in enumerate(self.beams):
-            if beam.apart:
-                total[place, :, 1:] = -np.inf
-        total = total.reshape(count, -1)
-        order = np.argsort(-total, axis=1, kind="stable")[:, :rows]  # (A, K)
-        parents = order // width
-        scores = np.take_along_axis(total, order, axis=1)
-        tokens = np.take_along_axis(found.columns.reshape(count, -1), order, axis=1)
-        if self._columns.ids is not None:
-            tokens = self._columns.ids[tokens]
-        # a finished hypothesis takes a slot
-        alive = (scores > -np.inf) & (np.arange(rows) < table.open[:, None])
-        scores = np.where(alive, scores, -np.inf)
-        tokens = np.where(alive, tokens, PAD)
-        logprobs = np.take_along_axis(values.reshape(count, -1), order, axis=1)
-        attention = None if found.attention is None else found.attention.reshape(count, rows, -1)
-        record = Record(parents, tokens, logprobs, attention)
+        table, before = self._table, self._table.scores
+        record, scores = self._choose(answer.candidates)
         table.length += 1
-        table.scores, table.read = scores, tokens
-        done = alive & ((tokens == EOS) | (table.length >= table.limit)[:, None])  # (A, K)
-        finishing = done.any(axis=1)
+        table.scores, table.read = scores, record.tokens
+        full = table.length >= table.limit
+        done = (record.tokens == EOS) | (full[:, None] & (scores > -np.inf))  # (A, K)
+        finishing = done.any(axis=1).tolist()
         faults = answer.faults
         for place, beam in enumerate(self.beams):
             beam.trail.append((record, place))
@@ -316,7 +328,7 @@ class Lane:
                     faults[beam] = error
             if beam.sentence.independent and not beam.apart:
                 # the first step with a choice took the K best, from now on every row goes its own way
-                beam.apart = bool((total[place] > -np.inf).sum() > 1)
+                beam.apart = 0 not in answer.bound.get(beam, []) or bool((record.tokens[place] != PAD).sum() > 1)
         over = table.scores.max(axis=1) / table.hope <= table.bar
         ended: list[Beam] = []
         keep: list[int] = []
@@ -329,12 +341,13 @@ class Lane:
                 ended.append(beam)
             else:
                 keep.append(place)
-        origins = np.arange(count)[:, None] * rows + parents  # (A, K)
         self._state = answer.state
-        if ended:
-            self._keep(keep, origins)
-        elif rows > 1:
-            self._state = answer.state.select(self._tensor(origins.reshape(-1)))
+        if ended or self.rows > 1:
+            origins = np.arange(len(done))[:, None] * self.rows + record.parents  # (A, K)
+            if ended:
+                self._keep(keep, origins)
+            else:
+                self._state = answer.state.select(self._tensor(origins.reshape(-1)))
         return ended
 
     def _stop(
@@ -390,4 +403,4 @@ class Lane:
         self.beams, self._state, self._table, self._masks = [], None, None, None
 
     def _tensor(self, values: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(values).to(self.model.device)
+        return torch.from_numpy(values).to(self.device)
