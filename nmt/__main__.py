@@ -15,6 +15,7 @@ import torch
 from nmt import heatmap
 from nmt.bundle import ModelBundle
 from nmt.errors import ConfigError, InputError, NmtError
+from nmt.search import SearchOptions
 from nmt.sentences import sentences
 from nmt.translator import Translator
 
@@ -81,7 +82,7 @@ def translate(translator: Translator, options: argparse.Namespace) -> None:
     """Standard input to standard output, line by line."""
     lines = _lines(sys.stdin.buffer)
     while chunk := list(itertools.islice(lines, CHUNK)):
-        for translation in translator.translate(chunk, beam_size=options.beam_size):
+        for translation in translator.translate(chunk, options=SearchOptions(beam_size=options.beam_size)):
             sys.stdout.buffer.write(translation.text.encode() + b"\n")
         sys.stdout.buffer.flush()
 
@@ -100,7 +101,7 @@ def draw(translator: Translator, options: argparse.Namespace) -> None:
             raise InputError("a given translation needs a text of one sentence; give one sentence of it")
         hypothesis = translator.attend(options.text, options.translation)
     else:
-        found = translator.translate([options.text], beam_size=options.beam_size)[0].sentences
+        found = translator.translate([options.text], options=SearchOptions(beam_size=options.beam_size))[0].sentences
         if not 0 <= options.sentence < len(found):
             raise InputError(f"--sentence {options.sentence} is not in the text, which has {len(found)} sentences")
         hypothesis = found[options.sentence].hypotheses[0]

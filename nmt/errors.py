@@ -5,7 +5,8 @@
      ├── BundleError        a model folder: file missing, damaged, too new
      ├── CorpusError        training text: file, line and what is wrong there
      ├── InputError         text to translate that cannot be taken as it is
-     │    └── InputTooLong  more text than a stated limit
+     │    ├── InputTooLong  more text than a stated limit
+     │    └── SeveralSentences  several where only one will do
      └── DeadlineExceeded   the time given for an answer has passed
 
 Every message says what is wrong, where, and what to do about it. The message of an
@@ -37,6 +38,10 @@ class InputError(NmtError):
 
 class InputTooLong(InputError):
     """Text is longer than a limit; the message names the limit."""
+
+
+class SeveralSentences(InputError):
+    """A text of one sentence was needed; the message says what for."""
 
 
 class DeadlineExceeded(NmtError):

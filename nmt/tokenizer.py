@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -125,6 +126,23 @@ class Tokenizer(ABC):
     def spelled(self) -> list[str]:
         """What every unit spells, by id, with spaces for `▁`."""
         return [self.piece(id_).replace(SPACE, " ") for id_ in range(self.size)]
+
+    @cached_property
+    def _sorted(self) -> tuple[list[str], list[int]]:
+        """What units spell, in order, and their ids; special ones apart."""
+        pairs = sorted((text, id_) for id_, text in enumerate(self.spelled) if id_ not in SPECIAL and text)
+        return [text for text, _ in pairs], [id_ for _, id_ in pairs]
+
+    @cached_property
+    def longest(self) -> int:
+        """Characters of the longest unit."""
+        return max(map(len, self._sorted[0]), default=0)
+
+    def beginning_with(self, text: str) -> list[int]:
+        """Ids of the units that spell `text` (spaces for `▁`), or begin so."""
+        texts, ids = self._sorted
+        start = bisect_left(texts, text)
+        return ids[start : bisect_left(texts, text + "\U0010ffff", start)]
 
     def encode(self, text: str, offset: int = 0) -> list[Piece]:
         """Cut raw text into pieces; spans are into `text` as given, plus `offset`; EOS is not added."""

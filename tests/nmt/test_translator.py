@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nmt.config import EOS, UNK
 from nmt.errors import BundleError, ConfigError, InputError, InputTooLong
-from nmt.translator import Translation, Translator, _copies
+from nmt.plan import Copies
+from nmt.search import Hypothesis, SearchOptions
+from nmt.translator import Translation, Translator
 from tests.nmt.conftest import save_bundle
 
 TEXTS = {
@@ -55,25 +58,27 @@ def check(text: str, translation: Translation) -> None:
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
 def test_any_text_is_taken(translator: Translator, text: str) -> None:
     clean = text.replace("\ud800", "\ufffd")
-    check(clean, translator.translate([text], beam_size=2)[0])
+    check(clean, translator.translate([text], options=SearchOptions(beam_size=2))[0])
 
 
 def test_many_texts_give_what_each_gives_alone(translator: Translator) -> None:
     texts = list(TEXTS.values())
-    together = translator.translate(texts, beam_size=2)
-    assert [t.text for t in together] == [translator.translate([text], beam_size=2)[0].text for text in texts]
+    together = translator.translate(texts, options=SearchOptions(beam_size=2))
+    assert [t.text for t in together] == [
+        translator.translate([text], options=SearchOptions(beam_size=2))[0].text for text in texts
+    ]
 
 
 def test_fifty_thousand_characters(translator: Translator) -> None:
     text = "The cat sits on the mat. Where is it?\n" * 1316
     assert len(text) > 50_000
-    translation = translator.translate([text], beam_size=1)[0]
+    translation = translator.translate([text], options=SearchOptions(beam_size=1))[0]
     assert len(translation.sentences) == 2 * 1316
     assert translation.text.count("\n") == 1316
 
 
 def test_long_sentence_is_split_and_flagged(translator: Translator) -> None:
-    sentences = translator.translate(["first, " * 30 + "last"], beam_size=1)[0].sentences
+    sentences = translator.translate(["first, " * 30 + "last"], options=SearchOptions(beam_size=1))[0].sentences
     assert len(sentences) > 1
     assert all("split" in sentence.flags for sentence in sentences)
     assert all(len(s.hypotheses[0].subwords.source) <= translator.longest_source + 1 for s in sentences)
@@ -95,7 +100,9 @@ def test_much_text_that_is_only_copied_stays_small(translator: Translator, text:
 
 def test_part_of_a_long_sentence_without_words_is_copied(translator: Translator) -> None:
     text = "the cat sat on " * 12 + "★ " * 90 + "the mat " * 12
-    copied = [s for s in translator.translate([text], beam_size=1)[0].sentences if "copied" in s.flags]
+    copied = [
+        s for s in translator.translate([text], options=SearchOptions(beam_size=1))[0].sentences if "copied" in s.flags
+    ]
     assert copied
     assert all(s.hypotheses[0].text == text[slice(*s.source_span)] for s in copied)
 
@@ -112,20 +119,17 @@ def test_unknown_characters_are_flagged(translator: Translator) -> None:
 
 
 def test_unknown_unit_copies_what_it_looked_at(translator: Translator) -> None:
-    from nmt.config import EOS, UNK
-    from nmt.search import Hypothesis
-
     pieces = translator.source_tokenizer.encode("a 猫 b 狗")
     unknown = [place for place, piece in enumerate(pieces) if piece.id == UNK]
     attention = np.full((3, len(pieces) + 1), 0.01, np.float32)
     attention[0, unknown[1]] = 0.9
     attention[1, unknown[1]] = 0.9  # already copied: the other one is left
     hypothesis = Hypothesis([UNK, UNK, EOS], 0.0, np.zeros(3, np.float32), attention)
-    assert _copies(pieces, hypothesis) == {0: "狗", 1: "猫"}
+    assert Copies(pieces).all(hypothesis) == {0: "狗", 1: "猫"}
 
 
 def test_n_best_gives_different_candidates_best_first(translator: Translator) -> None:
-    (sentence,) = translator.translate(["The cat sits."], beam_size=4, n_best=4)[0].sentences
+    (sentence,) = translator.translate(["The cat sits."], options=SearchOptions(beam_size=4, n_best=4))[0].sentences
     scores = [h.score for h in sentence.hypotheses]
     assert len(scores) == 4
     assert scores == sorted(scores, reverse=True)
@@ -141,7 +145,7 @@ def test_given_pair_has_scores_and_attention(translator: Translator) -> None:
 
 
 def test_given_pair_scores_as_the_search_did(translator: Translator) -> None:
-    (sentence,) = translator.translate(["The cat sits."], beam_size=1)[0].sentences
+    (sentence,) = translator.translate(["The cat sits."], options=SearchOptions(beam_size=1))[0].sentences
     found = sentence.hypotheses[0]
     if "truncated" not in sentence.flags:
         again = translator.attend("The cat sits.", found.text)
@@ -163,9 +167,9 @@ def test_given_pair_has_a_limit(translator: Translator) -> None:
 
 def test_options_are_checked(translator: Translator) -> None:
     with pytest.raises(ConfigError, match="beam_size = 0 is out of range"):
-        translator.translate(["x"], beam_size=0)
+        translator.translate(["x"], options=SearchOptions(beam_size=0))
     with pytest.raises(ConfigError, match="n_best = 3 is larger"):
-        translator.translate(["x"], beam_size=2, n_best=3)
+        translator.translate(["x"], options=SearchOptions(beam_size=2, n_best=3))
 
 
 def test_model_without_attention_translates_and_says_so(tmp_path: Path) -> None:

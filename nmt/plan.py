@@ -1,0 +1,357 @@
+"""Plan: texts -> sentences for a running set -> translations.
+
+A plan does everything around the search and nothing of it, so that one call in a program and a
+thousand requests in a server share the same code: whoever owns the running set admits
+`plan.sentences`, hands the finished ones back by `plan.accept`, and asks for `plan.result()`.
+There is no torch in it, and no state but its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+from nmt.alignment import AttentionMatrix, Token
+from nmt.config import EOS, UNK
+from nmt.errors import InputError, InputTooLong, SeveralSentences
+from nmt.prefix import BeginsWith, TargetPrefix
+from nmt.search import Hypothesis, SearchOptions, Sentence
+from nmt.sentences import sentences
+from nmt.text import Span, replace_surrogates, restore, split_long, words
+from nmt.tokenizer import SPACE, SPECIAL, Piece, Speller
+from nmt.translation import END, StreamedToken, TranslatedHypothesis, TranslatedSentence, Translation
+
+if TYPE_CHECKING:
+    from nmt.translator import Translator
+
+_COPIED_WORDS = 100
+"""A copied sentence of more words becomes several, so that their matrices stay small."""
+
+_SPEAKS = regex.compile(r"[\p{L}\p{N}]")
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One sentence, or one part of a long one.
+
+    Attributes:
+        text: Number of its text.
+        index: Its number in that text.
+        span: Where it stands there.
+        pieces: Its units, without EOS.
+        notes: See `TranslatedSentence`.
+        sentence: What is searched; None where the sentence was copied.
+        hypotheses: The outcome.
+    """
+
+    text: int
+    index: int
+    span: Span
+    pieces: list[Piece]
+    notes: list[str]
+    sentence: Sentence | None = None
+    hypotheses: tuple[TranslatedHypothesis, ...] = ()
+
+
+class Plan:
+    """See `Translator.plan`.
+
+    Attributes:
+        jobs: Every sentence, in reading order, the copied ones as well.
+        sentences: Those to be searched, in the same order; admit them in any.
+    """
+
+    def __init__(
+        self,
+        translator: Translator,
+        texts: Sequence[str],
+        *,
+        options: SearchOptions,
+        target_prefix: str | None = None,
+        stream: bool = False,
+        deadline: float | None = None,
+        shortlist: bool | None = None,
+    ) -> None:
+        self._translator = translator
+        self._texts = [replace_surrogates(text) for text in texts]
+        self._options, self._stream, self._deadline = options, stream, deadline
+        self._prefix = translator.prefix(target_prefix) if target_prefix else None
+        self._shortlist = translator.shortlist_for(shortlist)
+        self.jobs: list[Job] = []
+        self.sentences: list[Sentence] = []
+        self._job_of: dict[Sentence, Job] = {}
+        self._written: dict[Sentence, Writer] = {}
+        self._work = self._find()
+
+    def prepare(self, seconds: float | None = None) -> bool:
+        """Split and encode on, appending to `jobs` and `sentences`.
+
+        Args:
+            seconds: For about how long, at least one sentence; None for all.
+
+        Returns:
+            Whether all is prepared.
+
+        Raises:
+            InputError: See `Translator.plan`.
+        """
+        end = None if seconds is None else time.monotonic() + seconds
+        for _ in self._work:
+            if end is not None and time.monotonic() >= end:
+                break
+        else:
+            return True
+        return False
+
+    def accept(self, sentence: Sentence) -> None:
+        """Take back a finished sentence that has hypotheses."""
+        assert sentence.hypotheses, "a sentence with an error is its caller's to report"
+        job = self._job_of[sentence]
+        text = self._texts[job.text]
+        if sentence.hypotheses[0].truncated:
+            job.notes.append("truncated")
+        unknown = sum(piece.id == UNK for piece in job.pieces)
+        if unknown:
+            job.notes.append("unknown_characters")
+        job.hypotheses = tuple(self._read(text, job.pieces, unknown, found) for found in sentence.hypotheses)
+
+    def result(self) -> list[Translation]:
+        """The translations, once every sentence has been accepted."""
+        jobs: list[list[Job]] = [[] for _ in self._texts]
+        for job in self.jobs:
+            jobs[job.text].append(job)
+        return [self._assemble(text, mine) for text, mine in zip(self._texts, jobs, strict=True)]
+
+    def sentence_result(self, which: Job | Sentence) -> tuple[int, int, TranslatedSentence]:
+        """One sentence that has been accepted or copied, before all are.
+
+        Returns:
+            Number of its text, its number in that text, and the sentence; its `target_span` is into
+            its own translation, since where that will stand may not be known yet.
+        """
+        job = which if isinstance(which, Job) else self._job_of[which]
+        length = len(job.hypotheses[0].text)
+        found = TranslatedSentence(job.span, (0, length), tuple(job.notes), job.hypotheses)
+        return job.text, job.index, found
+
+    def job(self, sentence: Sentence) -> Job:
+        """The job that this sentence is searched for."""
+        return self._job_of[sentence]
+
+    def source_tokens(self, which: Job | Sentence) -> tuple[Token, ...]:
+        """The columns of its attention between subwords, `</s>` last."""
+        job = which if isinstance(which, Job) else self._job_of[which]
+        if job.sentence is None:
+            return job.hypotheses[0].subwords.source
+        return source_tokens(job.pieces)
+
+    def token(self, sentence: Sentence, index: int) -> StreamedToken:
+        """What the committed unit number `index` of a streamed sentence adds to its text."""
+        job = self._job_of[sentence]
+        writer = self._written.get(sentence)
+        if writer is None:
+            writer = self._written[sentence] = Writer(self._translator, job.pieces, self._prefix)
+        while len(writer.tokens) <= index:
+            unit = sentence.committed[len(writer.tokens)]
+            row = None if unit.attention is None else unit.attention[: len(job.pieces) + 1]
+            writer.add(unit.token, unit.logprob, row)
+        return writer.tokens[index]
+
+    # --- texts to sentences ---
+
+    def _find(self) -> Iterator[None]:
+        for number, text in enumerate(self._texts):
+            spans = sentences(text)
+            if self._prefix and len(spans) != 1:
+                raise SeveralSentences(
+                    f"a target prefix needs a text of one sentence, this one has {len(spans)}; send one of them"
+                )
+            index = 0
+            for span in spans:
+                for job in self._cut(number, text, span):
+                    job.index = index
+                    index += 1
+                    self.jobs.append(job)
+                yield
+
+    def _cut(self, number: int, text: str, span: Span) -> list[Job]:
+        """The jobs of one sentence: one, or its parts where it is longer than the model has seen."""
+        translator = self._translator
+        encode, limit = translator.source_tokenizer.encode, translator.longest_source
+        whole = encode(text[slice(*span)], span[0])
+        if len(whole) <= limit or not is_readable(text, span, whole):
+            return self._job(number, text, span, whole, [])
+        if self._prefix:
+            raise InputTooLong(
+                f"a target prefix needs a sentence of at most {limit} units, this one has {len(whole)}; shorten it"
+            )
+        jobs: list[Job] = []
+        for part in split_long(text, span, limit, lambda piece: len(encode(piece))):
+            jobs += self._job(number, text, part, encode(text[slice(*part)], part[0]), ["split"])
+        return jobs
+
+    def _job(self, number: int, text: str, span: Span, pieces: list[Piece], notes: list[str]) -> list[Job]:
+        """The sentence for the model, or copied where the model can read nothing of it."""
+        if is_readable(text, span, pieces):
+            job = Job(number, 0, span, pieces, notes)
+            job.sentence = self._sentence([*(piece.id for piece in pieces), EOS])
+            self._job_of[job.sentence] = job
+            self.sentences.append(job.sentence)
+            return [job]
+        if self._prefix:
+            raise InputError("a target prefix needs a text that the model can read; this one would only be copied")
+        notes = [*notes, "copied", *(["unknown_characters"] if _SPEAKS.search(text, *span) else [])]
+        here = [(span[0] + start, span[0] + end) for start, end in words(text[slice(*span)])]
+        blocks = [here[start : start + _COPIED_WORDS] for start in range(0, len(here), _COPIED_WORDS)]
+        return [
+            Job(number, 0, (block[0][0], block[-1][1]), [], list(notes), hypotheses=(_copied(text, block),))
+            for block in blocks
+        ]
+
+    def _sentence(self, source: list[int]) -> Sentence:
+        prefix = self._prefix
+        shortlist = None if self._shortlist is None else self._shortlist.for_source(source)
+        if prefix and shortlist is not None:
+            shortlist = np.union1d(shortlist, prefix.ids)
+        return Sentence(
+            source=source,
+            limit=2 * len(source) + 8 + (prefix.longest if prefix else 0),
+            options=self._options,
+            rules=[BeginsWith.start(prefix, self._options.rows)] if prefix else [],
+            shortlist=shortlist,
+            deadline=self._deadline,
+            stream=self._stream,
+        )
+
+    # --- hypotheses to texts ---
+
+    def _read(self, text: str, pieces: list[Piece], unknown: int, found: Hypothesis) -> TranslatedHypothesis:
+        """Ids -> text, copying what the vocabulary cannot spell."""
+        copies = Copies(pieces, self._prefix).all(found)
+        decoded = self._translator.target_tokenizer.decode(found.tokens, copies)
+        target = tuple(
+            _token(id_, decoded.text[slice(*span)], span, logprob)
+            for id_, span, logprob in zip(found.tokens, decoded.spans, found.token_scores.tolist(), strict=True)
+        )
+        matrix = subword_matrix(source_tokens(pieces), target, found.attention)
+        return TranslatedHypothesis(decoded.text, found.score, matrix, text, self._translator.quality, unknown)
+
+    def _assemble(self, text: str, jobs: list[Job]) -> Translation:
+        """Put the best candidates where their sentences stood."""
+        best = [job.hypotheses[0].text for job in jobs]
+        translated, places = restore(text, [job.span for job in jobs], self._spaced(text, jobs, best))
+        found = [
+            TranslatedSentence(job.span, (place[1] - len(candidate), place[1]), tuple(job.notes), job.hypotheses)
+            for job, place, candidate in zip(jobs, places, best, strict=True)
+        ]
+        return Translation(translated, tuple(found))
+
+    def _spaced(self, text: str, jobs: list[Job], translations: list[str]) -> list[str]:
+        """Put a space before a sentence that followed the last one without any, where the target is spaced."""
+        spaced = list(translations)
+        for index in range(1, len(jobs)):
+            before, after = jobs[index - 1], jobs[index]
+            place = after.span[0]
+            touching = before.span[1] == place and not (before.sentence is None and after.sentence is None)
+            cut_word = touching and text[place - 1].isascii() and text[place - 1].isalnum()
+            if self._translator.spaced and touching and not cut_word and translations[index]:
+                spaced[index] = " " + translations[index]
+        return spaced
+
+
+class Copies:
+    """What the unknown units of one hypothesis stand for, one after the other.
+
+    In a prefix, the text they were cut from; after it, the unknown source text they looked at most.
+    Each is copied once; the search makes no more of them than the source has.
+    """
+
+    def __init__(self, pieces: Sequence[Piece], prefix: TargetPrefix | None = None) -> None:
+        self._pieces, self._prefix = pieces, prefix
+        self._left = [column for column, piece in enumerate(pieces) if piece.id == UNK]
+
+    def take(self, before: Sequence[int], weights: NDArray[np.float32] | None) -> str:
+        """The text of an unknown unit after the units `before`; `weights` is its row of attention."""
+        given = self._prefix.copied(before) if self._prefix else None
+        if given is not None:
+            same = [column for column in self._left if self._pieces[column].text == given]
+            self._left = [column for column in self._left if column not in same[:1]]
+            return given
+        if not self._left:
+            return ""
+        column = self._left[0] if weights is None else max(self._left, key=lambda c: float(weights[c]))
+        self._left.remove(column)
+        return self._pieces[column].text
+
+    def all(self, found: Hypothesis) -> dict[int, str]:
+        """By place, those of a whole hypothesis."""
+        tokens, rows = found.tokens, found.attention
+        return {
+            place: self.take(tokens[:place], None if rows is None else rows[place])
+            for place, id_ in enumerate(tokens)
+            if id_ == UNK
+        }
+
+
+class Writer:
+    """Writes down one sentence unit by unit, as `Tokenizer.decode` would in the end.
+
+    A space is written with what follows it: a translation does not end with one.
+    """
+
+    def __init__(self, translator: Translator, pieces: Sequence[Piece], prefix: TargetPrefix | None) -> None:
+        self._speller = Speller(translator.target_tokenizer.spelled)
+        self._copies = Copies(pieces, prefix)
+        self._ids: list[int] = []
+        self._shown = 0
+        self.tokens: list[StreamedToken] = []
+
+    def add(self, id_: int, logprob: float, weights: NDArray[np.float32] | None) -> None:
+        """Append the next unit."""
+        copy = self._copies.take(self._ids, weights) if id_ == UNK else ""
+        span = self._speller.add(id_, copy)
+        self._ids.append(id_)
+        text = self._speller.text
+        shown = max(self._shown, len(text.rstrip(" ")))
+        added, self._shown = text[self._shown : shown], shown
+        self.tokens.append(StreamedToken(_token(id_, text[slice(*span)], span, logprob), added, weights))
+
+
+def subword_matrix(
+    source: tuple[Token, ...], target: tuple[Token, ...], attention: NDArray[np.float32] | None
+) -> AttentionMatrix:
+    """The matrix between subwords, zeros where the model has no attention."""
+    if attention is None:
+        attention = np.zeros((len(target), len(source)), np.float32)
+    return AttentionMatrix(source, target, attention)
+
+
+def source_tokens(pieces: Sequence[Piece]) -> tuple[Token, ...]:
+    """The columns of a matrix between subwords."""
+    return (*(Token(piece.text, piece.span) for piece in pieces), END)
+
+
+def _token(id_: int, text: str, span: Span, logprob: float) -> Token:
+    if id_ == EOS:
+        return Token(END.text, None, True, logprob)
+    return Token(text if text.strip(" ") else SPECIAL.get(id_, SPACE), span, False, logprob)
+
+
+def is_readable(text: str, span: Span, pieces: list[Piece]) -> bool:
+    """Whether there is a letter or digit, and anything that the vocabulary can spell."""
+    return bool(_SPEAKS.search(text, *span)) and any(p.id != UNK and p.text != SPACE for p in pieces)
+
+
+def _copied(text: str, here: list[Span]) -> TranslatedHypothesis:
+    """Words that stand for themselves: every one looks at itself."""
+    start, end = here[0][0], here[-1][1]
+    source = (*(Token(text[a:b], (a, b)) for a, b in here), END)
+    target = (*(Token(text[a:b], (a - start, b - start), logprob=0.0) for a, b in here), Token("</s>", None, True, 0.0))
+    matrix = AttentionMatrix(source, target, np.eye(len(source), dtype=np.float32))
+    return TranslatedHypothesis(text[start:end], 0.0, matrix, text, quality=None)
