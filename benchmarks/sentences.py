@@ -1,0 +1,54 @@
+"""English sentences made up from a small grammar, for measurements that need text but no corpus."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+_WHO = (
+    "the old man", "my sister", "a young doctor", "our neighbour", "the teacher", "a tall woman", "the two boys",
+    "your friend Tom", "nobody in the office", "the tired driver", "Mary", "the people of the village", "a small dog",
+)  # fmt: skip
+_DOES = (
+    "has lost {what}", "is looking for {what}", "would like to buy {what}", "never talks about {what}", "forgot {what}",
+    "put {what} on the table", "showed me {what}", "will bring {what}", "cannot find {what}", "was thinking of {what}",
+)  # fmt: skip
+_WHAT = (
+    "the key", "a red car", "three tickets", "his new job", "the letter from the bank", "a glass of cold water",
+    "some bread and cheese", "the book you gave me", "her umbrella", "an old map of the city", "money", "the answer",
+)  # fmt: skip
+_WHERE = ("in the kitchen", "near the station", "on the other side of the river", "at home", "behind the church")
+_WHEN = ("yesterday", "every morning", "before dinner", "last year", "at half past seven", "when it was raining")
+_AND = (", but {one}", ", because {one}", " and {one}", ", although {one}", " while {one}")
+_SHORT = ("I don't know.", "Where are you?", "Thank you very much.", "It is too late.", "Come here!", "Who said that?")
+
+
+def made_up(count: int, seed: int = 0) -> list[str]:
+    """`count` different sentences of 2 to about 30 words, short ones most often, as people write them."""
+    chance = random.Random(seed)
+    found: dict[str, None] = {}
+    while len(found) < count:
+        found[chance.choice(_SHORT) if chance.random() < 0.02 else _sentence(chance)] = None
+    return list(found)
+
+
+def _sentence(chance: random.Random) -> str:
+    text = _clause(chance)
+    for likely in (0.35, 0.15):
+        if chance.random() < likely:
+            text += chance.choice(_AND).format(one=_clause(chance))
+    return text[0].upper() + text[1:] + chance.choice("...!")
+
+
+def _clause(chance: random.Random) -> str:
+    parts = [chance.choice(_WHO), chance.choice(_DOES).format(what=chance.choice(_WHAT))]
+    parts += [chance.choice(kind) for kind in (_WHERE, _WHEN) if chance.random() < 0.4]
+    return " ".join(parts)
+
+
+def read(path: Path | None, count: int, column: int = 0) -> list[str]:
+    """The first `count` lines of a file (a TAB-separated column of it), or made-up ones without a file."""
+    if path is None:
+        return made_up(count)
+    lines = [line.split("\t")[column].strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    return [line for line in lines if line][:count]
