@@ -71,12 +71,24 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         path = folder / "source.vocab.json"
         path.write_text(json.dumps({"pieces": [*SPECIAL.values(), SPACE, *CHARACTERS]}), "utf-8")
         return Tokenizer.load(path)
+    return train_spm(SENTENCES, folder / "source.spm", size=80, kind=request.param)
+
+
+def random_translator(tokenizer: Tokenizer, *, target: str = "yy", seed: int = 7) -> Translator:
+    """A model of random weights with this vocabulary on both sides."""
+    torch.manual_seed(seed)
+    sizes = {"embedding_size": 16, "encoder_size": 8, "decoder_size": 16, "dropout": 0.0}
+    config = ModelConfig.from_dict({"source_vocabulary": tokenizer.size, "target_vocabulary": tokenizer.size, **sizes})
+    return Translator(Seq2Seq(config), tokenizer, tokenizer, target=target, longest_source=60, device="cpu")
+
+
+def train_spm(sentences: list[str], path: Path, *, size: int, kind: str = "unigram") -> Tokenizer:
+    """A SentencePiece vocabulary learned from these sentences."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES * 5), model_writer=model, vocab_size=80, model_type=request.param,
+        sentence_iterator=iter(sentences * 5), model_writer=model, vocab_size=size, model_type=kind,
         character_coverage=1.0, normalization_rule_name="identity", remove_extra_whitespaces=False,
         pad_id=0, unk_id=1, bos_id=2, eos_id=3, minloglevel=2, hard_vocab_limit=False,
     )  # fmt: skip
-    path = folder / "source.spm"
     path.write_bytes(model.getvalue())
     return Tokenizer.load(path)
