@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from nmt.batch import Batch, pad
+from nmt.batch import Batch
 from nmt.config import EOS, PAD
 from nmt.model import Seq2Seq
-from nmt.search import beam_search
+from nmt.search import SearchOptions, Sentence, translate_all
 
 FIRST_SYMBOL = EOS + 1
 
@@ -46,8 +46,9 @@ def learn(
 
 def accuracy(model: Seq2Seq, sources: list[list[int]], targets: list[list[int]], beam_size: int = 1) -> float:
     """Share of sequences translated without a fault."""
-    found = beam_search(
-        model, pad([[*s, EOS] for s in sources]), limits=[2 * len(s) + 2 for s in sources], beam_size=beam_size
-    )
+    options = SearchOptions(beam_size=beam_size)
+    sentences = [Sentence([*source, EOS], 2 * len(source) + 2, options) for source in sources]
+    translate_all(model, sentences)
+    found = [sentence.hypotheses or [] for sentence in sentences]
     right = sum(h[0].tokens == [*target, EOS] for h, target in zip(found, targets, strict=True))
     return right / len(sources)

@@ -5,33 +5,16 @@ import pytest
 import torch
 
 from nmt.batch import Batch, pad
-from nmt.config import BOS, EOS, PAD, UNK, ModelConfig
+from nmt.config import BOS, EOS, PAD, UNK
 from nmt.errors import ConfigError
 from nmt.model import Seq2Seq
-from nmt.scoring import score
-from nmt.search import beam_search, length_penalty
-
-SENTENCES = [[4, 5, 6, 5], [5], [6, 4, 4, 5, 6, 6, 5], [4, 6]]
-
-
-def random_model(seed: int, vocabulary: int = 7, sharpness: float = 6.0) -> Seq2Seq:
-    """Random weights, made decisive enough that hypotheses differ."""
-    torch.manual_seed(seed)
-    model = Seq2Seq(
-        ModelConfig(
-            source_vocabulary=vocabulary, target_vocabulary=vocabulary, embedding_size=8, encoder_size=4, decoder_size=8
-        )
-    ).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(sharpness if parameter.dim() == 2 and parameter.shape[0] == vocabulary else 2.0)
-    return model
+from nmt.search import Hypothesis, Sampling, SearchOptions, length_penalty
+from tests.nmt.searching import SENTENCES, answers, ask, random_model
+from tests.nmt.unrolled import score
 
 
-def search(model: Seq2Seq, sentences: list[list[int]], **options: float) -> list[list]:
-    source = pad([[*s, EOS] for s in sentences])
-    limit = int(options.pop("limit", 12))
-    return beam_search(model, source, limits=[limit] * len(sentences), **options)  # type: ignore[arg-type]
+def search(model: Seq2Seq, sentences: list[list[int]], *, limit: int = 12, **options: float) -> list[list[Hypothesis]]:
+    return answers(model, [ask(source, limit=limit, **options) for source in sentences])
 
 
 @torch.inference_mode()
@@ -68,7 +51,7 @@ def test_wide_beam_equals_exhaustive_search(seed: int, alpha: float) -> None:
         forced = score(model, Batch.of([source], [tokens]))[0].token_scores[: len(tokens)]
         ranked.append((float(forced.sum()) / length_penalty(len(tokens), alpha), tokens))
     ranked.sort(reverse=True)
-    found = search(model, [source], beam_size=len(every), n_best=5, alpha=alpha, limit=limit)[0]
+    found = search(model, [source], beam_size=len(every), n_best=5, length_penalty=alpha, limit=limit)[0]
     assert [h.tokens for h in found] == [tokens for _, tokens in ranked[:5]]
     assert [h.score for h in found] == pytest.approx([value for value, _ in ranked[:5]], abs=1e-4)
 
@@ -86,16 +69,6 @@ def test_hypothesis_carries_its_own_scores_and_attention(seed: int) -> None:
             assert hypothesis.attention == pytest.approx(forced.attention[:n], abs=1e-5)
             assert hypothesis.attention.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
             assert hypothesis.score == pytest.approx(hypothesis.token_scores.sum() / length_penalty(n, 1.0), abs=1e-4)
-
-
-@pytest.mark.parametrize("beam_size", [1, 4])
-def test_company_changes_nothing(beam_size: int) -> None:
-    model = random_model(3)
-    together = search(model, SENTENCES, beam_size=beam_size)
-    for sentence, expected in zip(SENTENCES, together, strict=True):
-        alone = search(model, [sentence], beam_size=beam_size)[0]
-        assert [h.tokens for h in alone] == [h.tokens for h in expected]
-        assert [h.score for h in alone] == pytest.approx([h.score for h in expected], abs=1e-4)
 
 
 def test_n_best_is_sorted_and_distinct() -> None:
@@ -127,20 +100,40 @@ def test_limit_ends_a_sentence_and_says_so() -> None:
     assert EOS not in hypothesis.tokens
 
 
-def test_there_are_no_more_unknown_units_than_in_the_source() -> None:
-    model = random_model(0)
-    with torch.no_grad():
-        model.decoder.output.bias[UNK] = 50.0
-    found = search(model, [[4, 5], [4, UNK], [UNK, 4, UNK, 5]], beam_size=2, limit=5)
-    assert [hypotheses[0].tokens.count(UNK) for hypotheses in found] == [0, 1, 2]
-
-
 def test_length_penalty_by_hand() -> None:
     assert length_penalty(7, 0.0) == 1.0
     assert length_penalty(7, 1.0) == 2.0
     assert length_penalty(1, 0.6) == 1.0
 
 
-def test_more_answers_than_beams_is_a_clear_error() -> None:
-    with pytest.raises(ConfigError, match="n_best = 3 is larger than beam_size = 2"):
-        search(random_model(0), [[4]], beam_size=2, n_best=3)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_best": 3, "beam_size": 2}, "n_best = 3 is larger than beam_size = 2"),
+        ({"beam_size": 0}, "beam_size = 0 is out of range"),
+        ({"length_penalty": -1.0}, "length_penalty = -1.0 is out of range"),
+        ({"coverage_penalty": float("nan")}, "coverage_penalty = nan is out of range"),
+        ({"no_repeat_ngram_size": -1}, "no_repeat_ngram_size = -1 is out of range"),
+    ],
+)
+def test_options_that_cannot_work_are_a_clear_error(options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SearchOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": 0.0}, "sampling.temperature = 0.0 is out of range"),
+        ({"top_k": -1}, "sampling.top_k = -1 is out of range"),
+        ({"top_p": 0.0}, "sampling.top_p = 0.0 is out of range; it must be above 0"),
+        ({"seed": -1}, "sampling.seed = -1 is out of range"),
+    ],
+)
+def test_sampling_that_cannot_work_is_a_clear_error(options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Sampling(**options)
+
+
+def test_samples_may_outnumber_the_beam() -> None:
+    assert SearchOptions(beam_size=1, n_best=8, sampling=Sampling()).rows == 8
