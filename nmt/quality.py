@@ -27,8 +27,6 @@ from nmt.text import Span
 
 FEATURES = (
     "mean_logprob",
-    "min_logprob",
-    "length_deviation",
     "uncovered",
     "entropy",
     "repetition",
@@ -83,7 +81,7 @@ class Measures:
     """The numbers behind flags and confidence.
 
     Attributes:
-        mean_logprob, min_logprob: Of the target units, natural logarithm, `</s>` among them.
+        mean_logprob: Of the target units, natural logarithm, `</s>` among them.
         units: Target units.
         length_ratio: Characters of the target over characters of the source, white space apart.
         uncovered: Share of the source's characters that nothing looked at; a word that got half of
@@ -99,7 +97,6 @@ class Measures:
     """
 
     mean_logprob: float
-    min_logprob: float
     units: int
     length_ratio: float
     uncovered: float
@@ -114,21 +111,10 @@ class Measures:
         """Share of the usual length that is missing; negative when the target is longer."""
         return 1.0 - self.length_ratio / usual_ratio
 
-    def features(self, usual_ratio: float) -> NDArray[np.float64]:
+    def features(self) -> NDArray[np.float64]:
         """The values of `FEATURES`."""
-        deviation = abs(math.log(max(self.length_ratio, 0.01) / usual_ratio))
-        return np.array(
-            [
-                self.mean_logprob,
-                self.min_logprob,
-                deviation,
-                self.uncovered,
-                self.entropy,
-                math.log1p(self.repetition),
-                self.unknown,
-                math.log(self.units),
-            ]
-        )
+        repetition, length = math.log1p(self.repetition), math.log(self.units)
+        return np.array([self.mean_logprob, self.uncovered, self.entropy, repetition, self.unknown, length])
 
 
 def measure(
@@ -149,7 +135,6 @@ def measure(
     repetition, repeated = _repetition(words)
     return Measures(
         mean_logprob=float(logprobs.mean()),
-        min_logprob=float(logprobs.min()),
         units=len(logprobs),
         length_ratio=_characters(words.target) / max(1, _characters(words.source)),
         uncovered=uncovered,
@@ -205,7 +190,7 @@ class Calibration:
     def confidence(self, measures: Measures) -> float:
         """Probability that chrF against a reference is at least 0.5."""
         weights = np.array(list(self.weights.values()))
-        logit = self.bias + float(weights @ measures.features(self.usual_ratio))
+        logit = self.bias + float(weights @ measures.features())
         return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
 
     def flags(self, measures: Measures, confidence: float) -> tuple[Flag, ...]:
