@@ -8,14 +8,16 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmt.alignment import AttentionMatrix, Token, links
-from service.engine import Answer
 from service.errors import Problem
+from service.events import Committed, Started
 from service.models import ServedModel
+from service.ticket import Answer
 
 if TYPE_CHECKING:
-    from nmt.translator import TranslatedHypothesis, TranslatedSentence, Translation
+    from nmt.translation import TranslatedHypothesis, TranslatedSentence, Translation
 
 _ATTENTION_DIGITS = 5
 """Decimals of a weight: even a row of a thousand still sums to 1 within 0.005."""
@@ -43,69 +45,112 @@ def check_cells(results: Sequence[Translation], granularity: str, limit: int) ->
         )
 
 
-def translate_answer(
-    request_id: str, model: ServedModel, answer: Answer, *, parts: Collection[str], granularity: str
-) -> dict[str, Any]:
-    """The body of `POST /v1/translate`."""
+def model_reference(model: ServedModel) -> dict[str, Any]:
+    """Which bundle it was."""
+    return {"name": model.name, "version": model.version, "sha256": model.sha256}
+
+
+def opening(request_id: str, model: ServedModel, answer: Answer) -> dict[str, Any]:
+    """What every answer of the engine begins with."""
     return {
         "request_id": request_id,
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "model": model_reference(model),
         "timing_ms": {
             "queue": round(answer.queue_seconds * 1000, 2),
             "compute": round(answer.compute_seconds * 1000, 2),
         },
-        "results": [
-            {
-                "text": translation.text,
-                "sentences": [_sentence(sentence, parts, granularity) for sentence in translation.sentences],
-            }
-            for translation in answer.results
+    }
+
+
+def text_answer(translation: Translation, parts: Collection[str], granularity: str) -> dict[str, Any]:
+    """One of the `results` of `POST /v1/translate`."""
+    return {
+        "text": translation.text,
+        "sentences": [
+            sentence_answer(sentence, parts, granularity) | {"target_span": sentence.target_span}
+            for sentence in translation.sentences
         ],
     }
 
 
-def _sentence(sentence: TranslatedSentence, parts: Collection[str], granularity: str) -> dict[str, Any]:
+def sentence_answer(sentence: TranslatedSentence, parts: Collection[str], granularity: str) -> dict[str, Any]:
+    """A sentence, without its place in the translated text."""
     return {
         "source_span": sentence.source_span,
-        "target_span": sentence.target_span,
         "flags": sentence.flags,
-        "hypotheses": [_hypothesis(hypothesis, parts, granularity) for hypothesis in sentence.hypotheses],
+        "flag_spans": [
+            {"flag": flag.name, "side": flag.side, "span": flag.span}
+            for flag in sentence.flag_spans
+            if flag.span is not None
+        ],
+        "hypotheses": [hypothesis_answer(hypothesis, parts, granularity) for hypothesis in sentence.hypotheses],
     }
 
 
-def _hypothesis(hypothesis: TranslatedHypothesis, parts: Collection[str], granularity: str) -> dict[str, Any]:
+def hypothesis_answer(hypothesis: TranslatedHypothesis, parts: Collection[str], granularity: str) -> dict[str, Any]:
+    """A candidate, with the parts that were asked for."""
     matrix = matrix_of(hypothesis, granularity)
     answer: dict[str, Any] = {
         "text": hypothesis.text,
-        "score": _number(hypothesis.score),
-        "confidence": _number(hypothesis.confidence),
+        "score": number(hypothesis.score),
+        "confidence": number(hypothesis.confidence),
+        "perplexity": number(hypothesis.perplexity),
     }
     if "tokens" in parts:
-        answer["source_tokens"] = [_token(token, False) for token in matrix.source]
-        answer["target_tokens"] = [_token(token, "scores" in parts) for token in matrix.target]
+        answer["source_tokens"] = [token_answer(token) for token in matrix.source]
+        answer["target_tokens"] = [token_answer(token, scores="scores" in parts) for token in matrix.target]
     if "alignment" in parts:
         answer["alignment"] = [[source, target, round(weight, 4)] for source, target, weight in links(matrix)]
     if "attention" in parts:
-        answer["attention"] = {"rows": "target", "columns": "source", "data": rounded(matrix)}
+        answer["attention"] = {"rows": "target", "columns": "source", "data": rounded(matrix.weights)}
     return answer
 
 
-def rounded(matrix: AttentionMatrix) -> list[list[float]]:
-    """The weights with few decimals."""
-    rows: list[list[float]] = np.round(matrix.weights.astype(np.float64), _ATTENTION_DIGITS).tolist()
+def start_event(started: Started) -> dict[str, Any]:
+    """The data of `event: start`, but for what every answer begins with."""
+    return {
+        "sentences": [
+            {
+                "text": place.text,
+                "sentence": place.sentence,
+                "source_span": place.span,
+                "source_tokens": [token_answer(token) for token in place.source_tokens],
+            }
+            for place in started.places
+        ]
+    }
+
+
+def token_event(committed: Committed) -> dict[str, Any]:
+    """The data of `event: token`."""
+    attention = committed.token.attention
+    return {
+        "text": committed.text,
+        "sentence": committed.sentence,
+        "index": committed.index,
+        "token": token_answer(committed.token.token, scores=True),
+        "added": committed.token.added,
+        "attention": None if attention is None else rounded(attention),
+    }
+
+
+def rounded(weights: NDArray[np.float32]) -> list[Any]:
+    """Weights of any shape with few decimals."""
+    rows: list[Any] = np.round(weights.astype(np.float64), _ATTENTION_DIGITS).tolist()
     return rows
 
 
-def _token(token: Token, scores: bool) -> dict[str, Any]:
+def token_answer(token: Token, *, scores: bool = False) -> dict[str, Any]:
+    """A token; with `scores`, its log-probability too."""
     answer: dict[str, Any] = {"text": token.text, "span": token.span}
     if token.special:
         answer["special"] = True
     if scores and token.logprob is not None:
-        answer["logprob"] = _number(token.logprob)
+        answer["logprob"] = number(token.logprob)
     return answer
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
     """JSON has no infinity."""
     return round(float(value), 4) if math.isfinite(value) else None
 

@@ -26,7 +26,7 @@ from service.errors import Problem, respond
 from service.metrics import Metrics
 from service.middleware import Envelope
 from service.models import ModelStore
-from service.routes import catalogue, docs, health, libretranslate, translate
+from service.routes import catalogue, docs, health, heatmap, libretranslate, study, translate
 from service.settings import Settings
 from service.state import State
 
@@ -69,8 +69,8 @@ def create_app(settings: Settings | None = None, *, load: Loader = load_translat
         )
     for kind in (Problem, NmtError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _answer_error)
-    for router in (translate.router, catalogue.router, health.router, libretranslate.router, docs.router):
-        app.include_router(router)
+    for routes in (translate, study, heatmap, catalogue, health, libretranslate, docs):
+        app.include_router(routes.router)
     docs.mount_assets(app)
     app.add_api_route("/", page, include_in_schema=False)
     app.mount("/static", PageFiles(directory=STATIC), name="static")
@@ -95,8 +95,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     engine = Engine(
         queue_size=settings.queue_size,
-        batch_texts=settings.batch_texts,
-        batch_characters=settings.batch_characters,
+        queue_units=settings.queue_units,
+        max_rows=settings.max_rows,
+        max_units=settings.max_units,
         metrics=metrics,
     )
     app.state.running = State(settings, models, engine, metrics)

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from nmt.translator import TranslatedHypothesis, Translation
+    from nmt.options import SearchOptions
+    from nmt.plan import Plan
+    from nmt.search import RunningSet
+    from nmt.translation import Translation
+    from service.ticket import Search
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -54,11 +58,31 @@ class TranslatorLike(Protocol):
     def has_attention(self) -> bool:
         """False for a model without attention."""
 
-    def translate(self, texts: Sequence[str], *, beam_size: int = 5, n_best: int = 1) -> list[Translation]:
-        """One translation for each text."""
+    def translate(self, texts: Sequence[str], *, options: SearchOptions = ...) -> list[Translation]:
+        """One translation for each text, at once."""
 
-    def attend(self, source_text: str, target_text: str) -> TranslatedHypothesis:
-        """Score a given pair."""
+    def plan(
+        self,
+        texts: Sequence[str],
+        *,
+        options: SearchOptions = ...,
+        target_prefix: str | None = None,
+        stream: bool = False,
+        deadline: float | None = None,
+        lazy: bool = False,
+    ) -> Plan:
+        """The sentences of texts, to be searched by a running set; see `nmt.plan`."""
+
+    def plan_score(self, pairs: Sequence[tuple[str, str]], *, deadline: float | None = None) -> Search:
+        """The same for the scores of given pairs."""
+
+    def plan_alternatives(
+        self, text: str, *, target_prefix: str, count: int = 5, deadline: float | None = None
+    ) -> Search:
+        """The same for the words that may follow a prefix."""
+
+    def running_set(self, *, max_rows: int, max_units: int) -> RunningSet:
+        """An empty set for sentences of this translator's plans."""
 
 
 Loader = Callable[[Path, str], TranslatorLike]

@@ -1,136 +1,83 @@
-"""One thread owns the models; requests that wait at the same moment share a batch.
+"""One thread steps all models; requests join and leave a model's running set between two steps.
 
-A request becomes a `Ticket`. The event loop admits it to a bounded queue; the engine thread takes
-texts from all tickets that go together, translates them at once, and hands each ticket its own
-results. Every ticket ends: with its results, with its own exception, at its deadline, or abandoned
-because its client left. A failing batch is tried again ticket by ticket, so that a request fails
-for its own fault alone.
+A request becomes a `Ticket`. The event loop admits it to a bounded backlog; the engine's thread
+prepares it in slices, lets sentences of all waiting tickets join in turn, one each, advances every
+running set by one step, and gives what ended back. Every ticket ends: with its result, with its own
+exception, at its deadline, or abandoned because its client left; its rows are then free at the next
+step. Nothing kills the thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
+import queue
 import threading
 import time
 import traceback
+import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
+from nmt.errors import DeadlineExceeded
+from service.backlog import Backlog
 from service.errors import Problem
+from service.events import Event, Follower
 from service.metrics import Metrics
 from service.models import ServedModel
+from service.ticket import Answer, Ticket, Work
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import; the server answers before
-    from nmt.translator import TranslatedHypothesis, Translation
+    from nmt.plan import Plan
+    from nmt.search import RunningSet, Sentence
 
 logger = logging.getLogger("interlinear.engine")
 
+_SLICE = 0.002
+"""Seconds for which one request's text is cut and encoded at a time."""
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the engine made of a request.
+_SLICES = 0.004
+"""Seconds between two steps for all of them."""
 
-    Attributes:
-        results: One `Translation` for each text, or the one scored pair.
-        queue_seconds: From admission to the first batch.
-        compute_seconds: Time of all batches that held a part of the request.
-    """
+_OPEN_TO_ALL = 0.75
+"""Share of the rows that large requests may fill; the rest is for those that have little in the set."""
 
-    results: list[Any]
-    queue_seconds: float
-    compute_seconds: float
+_LITTLE = 0.125
+"""Share of the rows up to which a request has little in the set."""
 
 
 @dataclass(eq=False, slots=True)
-class Ticket:
-    """A request in the engine. The event loop sets `abandoned`; all else is the thread's.
+class Running:
+    """A model's running set, and whose sentences are in it."""
 
-    Attributes:
-        texts: What to translate; for a given pair, source and target.
-        pair: Whether `texts` is a pair to score.
-        taken: How many texts have been put into a batch so far.
-    """
-
-    model: ServedModel
-    texts: Sequence[str]
-    beam_size: int
-    n_best: int
-    pair: bool
-    future: asyncio.Future[Answer]
-    loop: asyncio.AbstractEventLoop
-    admitted: float = field(default_factory=time.monotonic)
-    started: float | None = None
-    compute_seconds: float = 0.0
-    taken: int = 0
-    results: list[Any] = field(default_factory=list)
-    abandoned: bool = False
-
-    def shares_batch_with(self, other: Ticket) -> bool:
-        """Whether one call of the translator can serve both."""
-        return (
-            not (self.pair or other.pair)
-            and self.model is other.model
-            and (self.beam_size, self.n_best) == (other.beam_size, other.n_best)
-        )
-
-    def finish(self, outcome: Callable[[asyncio.Future[Answer]], None]) -> None:
-        """Settle the future on its own loop; a client that is gone is no trouble."""
-
-        def settle() -> None:
-            if not self.future.done():
-                outcome(self.future)
-
-        self.abandoned = True
-        try:
-            self.loop.call_soon_threadsafe(settle)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            logger.debug("a result came after its event loop had closed")
-
-    def fail(self, error: BaseException) -> None:
-        """End with `error`."""
-        # an exception that is no Exception (SystemExit, say) would stop the event loop
-        cause = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
-        self.finish(lambda future: future.set_exception(cause))
-
-    def deliver(self) -> None:
-        """End with the results."""
-        started = self.admitted if self.started is None else self.started
-        answer = Answer(self.results, started - self.admitted, self.compute_seconds)
-        self.finish(lambda future: future.set_result(answer))
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """The texts of one ticket in one batch."""
-
-    ticket: Ticket
-    texts: Sequence[str]
+    sentences: RunningSet
+    owners: dict[Sentence, Ticket] = field(default_factory=dict)
+    rows: int = 0
 
 
 class Engine:
-    """The queue and its thread.
+    """The backlog, the thread and its running sets.
 
     Args:
-        queue_size: Tickets that may wait; one more is refused at once.
-        batch_texts: Texts in one batch.
-        batch_characters: Characters in one batch; a single text may be longer.
+        queue_size: Requests that may wait for room; one more is refused at once.
+        queue_units: Source units that may wait.
+        max_rows: Hypotheses that a step of one model extends at once.
+        max_units: Source units, padding included, in a model at once.
         metrics: Where to count.
     """
 
-    def __init__(self, *, queue_size: int, batch_texts: int, batch_characters: int, metrics: Metrics) -> None:
-        self._queue_size = queue_size
-        self._batch_texts = batch_texts
-        self._batch_characters = batch_characters
+    def __init__(self, *, queue_size: int, queue_units: int, max_rows: int, max_units: int, metrics: Metrics) -> None:
+        self._max_rows, self._max_units = max_rows, max_units
         self._metrics = metrics
+        self._backlog = Backlog(requests=queue_size, units=queue_units, metrics=metrics)
+        self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._preparing: deque[Ticket] = deque()
         self._waiting: deque[Ticket] = deque()
-        self._condition = threading.Condition()
+        self._running: weakref.WeakKeyDictionary[ServedModel, Running] = weakref.WeakKeyDictionary()
         self._draining = False
         self._closed = False
-        self._seconds_per_ticket = 0.1
         self._thread = threading.Thread(target=self._run, name="interlinear-engine", daemon=True)
 
     def start(self) -> None:
@@ -152,162 +99,304 @@ class Engine:
         self._draining = True
 
     def close(self) -> None:
-        """Stop the thread after the batch it is in; what still waits ends with `draining`."""
-        with self._condition:
-            self._draining = self._closed = True
-            self._condition.notify_all()
+        """Stop the thread after the step it is in; what is not ready ends with `draining`."""
+        self._draining = self._closed = True
+        self._inbox.put(None)
         self._thread.join()
 
-    async def translate(
-        self, model: ServedModel, texts: Sequence[str], *, beam_size: int, n_best: int, deadline: float
-    ) -> Answer:
-        """Translate `texts`; `results` are `Translation`s. `deadline` is a time of the event loop."""
-        return await self._submit(model, texts, beam_size=beam_size, n_best=n_best, pair=False, deadline=deadline)
+    async def run(self, model: ServedModel, begin: Callable[[], Work], *, units: int, deadline: float) -> Answer:
+        """The result of the work.
 
-    async def attend(self, model: ServedModel, source: str, target: str, *, deadline: float) -> Answer:
-        """Score the given pair; `results` is one `TranslatedHypothesis`."""
-        return await self._submit(model, (source, target), beam_size=1, n_best=1, pair=True, deadline=deadline)
+        Args:
+            model: Whose running set it joins.
+            begin: Makes the work, in the engine's thread; may raise what the client shall be told.
+            units: About how many source units it has.
+            deadline: A time of the event loop.
 
-    async def _submit(
-        self, model: ServedModel, texts: Sequence[str], *, beam_size: int, n_best: int, pair: bool, deadline: float
-    ) -> Answer:
+        Raises:
+            Problem: `queue_full`, `draining`, `deadline_exceeded`; and whatever the work raises.
+        """
+        ticket = self._admit(model, begin, units)
+        try:
+            return await self._outcome(ticket, deadline)
+        finally:
+            self._leave(ticket)
+
+    async def stream(
+        self, model: ServedModel, begin: Callable[[], Work], *, units: int, deadline: float
+    ) -> AsyncGenerator[list[Event] | Answer, None]:
+        """The events of a plan as they come, and its answer at last; otherwise as `run`.
+
+        Close the generator to abandon the request.
+        """
+        events: asyncio.Queue[list[Event]] = asyncio.Queue()
+        follower = Follower(lambda batch: ticket.call(events.put_nowait, batch))
+        ticket = self._admit(model, begin, units, follower)
+        answer = asyncio.ensure_future(self._outcome(ticket, deadline))
+        arriving = asyncio.ensure_future(events.get())
+        try:
+            while not answer.done():
+                await asyncio.wait((answer, arriving), return_when=asyncio.FIRST_COMPLETED)
+                if arriving.done():
+                    yield arriving.result()
+                    arriving = asyncio.ensure_future(events.get())
+            final = answer.result()
+            if arriving.done():
+                yield arriving.result()
+            while not events.empty():
+                yield events.get_nowait()
+            yield final
+        finally:
+            self._leave(ticket)
+            answer.cancel()
+            arriving.cancel()
+            await asyncio.gather(answer, arriving, return_exceptions=True)
+
+    def _admit(
+        self,
+        model: ServedModel,
+        begin: Callable[[], Work],
+        units: int,
+        follower: Follower | None = None,
+    ) -> Ticket:
+        try:
+            if self._draining:
+                raise Problem("draining", "The server is stopping; ask again.", headers={"Retry-After": "5"})
+            self._backlog.enter(units)
+        except Problem:
+            self._metrics.ended("refused")
+            raise
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
-        ticket = Ticket(model, texts, beam_size, n_best, pair, future, loop)
-        self._admit(ticket)
+        ticket = Ticket(model, begin, units, loop.create_future(), loop, follower)
+        self._inbox.put(ticket)
+        return ticket
+
+    async def _outcome(self, ticket: Ticket, deadline: float) -> Answer:
+        outcome = "error"
         try:
             async with asyncio.timeout_at(deadline) as timeout:
-                answer = await future
-            self._metrics.ended("result")
+                answer = await ticket.future
+            outcome = "result"
             return answer
-        except TimeoutError:
-            if not timeout.expired():
-                self._metrics.ended("error")
+        except (TimeoutError, DeadlineExceeded) as error:
+            if isinstance(error, TimeoutError) and not timeout.expired():
                 raise
-            self._metrics.ended("deadline")
+            outcome = "deadline"
             raise Problem(
                 "deadline_exceeded", "The answer was not ready in time; send less text or a smaller beam."
             ) from None
         except asyncio.CancelledError:
-            self._metrics.ended("cancelled")
-            raise
-        except Exception:
-            self._metrics.ended("error")
+            outcome = "cancelled"
             raise
         finally:
-            ticket.abandoned = True
+            self._metrics.ended(outcome)
 
-    def _admit(self, ticket: Ticket) -> None:
-        with self._condition:
-            if self._draining:
-                self._metrics.ended("refused")
-                raise Problem("draining", "The server is stopping; ask again.", headers={"Retry-After": "5"})
-            if len(self._waiting) >= self._queue_size:
-                self._drop_abandoned()
-            if len(self._waiting) >= self._queue_size:
-                seconds = math.ceil(self._seconds_per_ticket * len(self._waiting))
-                self._metrics.ended("refused")
-                raise Problem(
-                    "queue_full",
-                    f"{self._queue_size} requests are waiting already; ask again later.",
-                    headers={"Retry-After": str(min(max(seconds, 1), 60))},
-                )
-            self._waiting.append(ticket)
-            self._metrics.queue.set(len(self._waiting))
-            self._condition.notify()
+    def _leave(self, ticket: Ticket) -> None:
+        """Nobody waits for `ticket` any more."""
+        ticket.future.cancel()
+        if not ticket.ended:
+            self._inbox.put(ticket)  # for the second time: the thread takes it out
 
-    def _drop_abandoned(self) -> None:
-        alive = [ticket for ticket in self._waiting if not ticket.abandoned]
-        self._waiting.clear()
-        self._waiting.extend(alive)
-
-    # --- the engine thread ---
+    # --- the engine's thread ---
 
     def _run(self) -> None:
-        while True:
-            batch: list[Share] = []
+        while not self._closed:
             try:
-                with self._condition:
-                    self._condition.wait_for(lambda: self._waiting or self._closed)
-                    if self._closed:
-                        break
-                    batch = self._take()
-                if batch:
-                    self._translate(batch)
+                self._turn()
             except BaseException as error:  # the thread never dies; its requests learn what happened
                 log_failure("the engine failed", error)
-                for share in batch:
-                    share.ticket.fail(error)
-        for ticket in self._waiting:
-            ticket.fail(Problem("draining", "The server has stopped.", headers={"Retry-After": "5"}))
-        self._waiting.clear()
+                self._fail_all(error)
+        while not self._inbox.empty():
+            self._receive(self._inbox.get())
+        self._fail_all(Problem("draining", "The server has stopped.", headers={"Retry-After": "5"}))
 
-    def _take(self) -> list[Share]:
-        """The next batch: texts of the first ticket, and of all that can go with it, in turn."""
-        self._drop_abandoned()
-        batch: list[Share] = []
-        rest: list[Ticket] = []
-        unfinished: list[Ticket] = []
-        texts, characters = self._batch_texts, self._batch_characters
-        for ticket in self._waiting:
-            if batch and not (texts > 0 and characters > 0 and ticket.shares_batch_with(batch[0].ticket)):
-                rest.append(ticket)
-                continue
-            start = ticket.taken
-            while ticket.taken < len(ticket.texts) and (ticket.pair or texts > 0):
-                length = len(ticket.texts[ticket.taken])
-                if length > characters and not ticket.pair and (batch or ticket.taken > start):
-                    break
-                ticket.taken += 1
-                texts, characters = texts - 1, characters - length
-            if ticket.taken > start:
-                batch.append(Share(ticket, ticket.texts[start : ticket.taken]))
-            if ticket.taken < len(ticket.texts):
-                # what has had its turn goes to the end, so that one long request does not block the others
-                (unfinished if ticket.taken > start else rest).append(ticket)
-        self._waiting.clear()
-        self._waiting.extend(rest + unfinished)
-        self._metrics.queue.set(len(self._waiting))
-        return batch
+    def _turn(self) -> None:
+        """Everything once: news, preparing, joining, a step of every set."""
+        busy = self._preparing or self._waiting or any(running.owners for running in self._running.values())
+        if not busy:
+            self._receive(self._inbox.get())  # sleeps until there is something to do
+        while not self._inbox.empty():
+            self._receive(self._inbox.get())
+        self._prepare()
+        self._fill()
+        for model, running in list(self._running.items()):
+            if running.owners:
+                self._step(model, running)
 
-    def _translate(self, batch: list[Share]) -> None:
-        started = time.monotonic()
-        for share in batch:
-            if share.ticket.started is None:
-                share.ticket.started = started
-        try:
-            results = self._call(batch)
-        except BaseException as error:
-            if len(batch) == 1:
-                batch[0].ticket.fail(error)
-                return
-            log_failure(f"a batch of {len(batch)} requests failed; each is tried alone", error)
-            for share in batch:
-                if not share.ticket.abandoned:
-                    self._translate([share])
+    def _receive(self, ticket: Ticket | None) -> None:
+        if ticket is None or ticket.ended:
             return
-        seconds = time.monotonic() - started
-        self._seconds_per_ticket += 0.2 * (seconds / len(batch) - self._seconds_per_ticket)
-        self._metrics.batch(batch[0].ticket.model.name, [text for share in batch for text in share.texts], seconds)
-        position = 0
-        for share in batch:
-            ticket, count = share.ticket, 1 if share.ticket.pair else len(share.texts)
-            ticket.results.extend(results[position : position + count])
-            ticket.compute_seconds += seconds
-            position += count
-            if ticket.taken == len(ticket.texts):
-                ticket.deliver()
+        if ticket.future.cancelled():
+            self._end(ticket)
+        else:
+            self._preparing.append(ticket)
 
-    def _call(self, batch: list[Share]) -> Sequence[Translation | TranslatedHypothesis]:
-        first = batch[0].ticket
-        translator = first.model.translator
-        if first.pair:
-            return [translator.attend(*first.texts)]
-        texts = [text for share in batch for text in share.texts]
-        results = translator.translate(texts, beam_size=first.beam_size, n_best=first.n_best)
-        if len(results) != len(texts):
-            raise RuntimeError(f"{len(texts)} texts gave {len(results)} translations")
-        return results
+    def _prepare(self) -> None:
+        """Cut and encode texts, in turn, for a short while."""
+        until = time.monotonic() + _SLICES
+        while self._preparing:
+            ticket = self._preparing.popleft()
+            if ticket.ended:
+                continue
+            try:
+                if ticket.work is None:
+                    ticket.work = ticket.begin()
+                ticket.prepared = ticket.work.prepare(_SLICE)
+                self._prepared(ticket, ticket.work)
+            except BaseException as error:
+                self._fail(ticket, error)
+            if not (ticket.prepared or ticket.ended):
+                self._preparing.append(ticket)
+            if time.monotonic() >= until:
+                return
+
+    def _prepared(self, ticket: Ticket, work: Work) -> None:
+        """Let the new sentences wait for room; a stream's all at once, after it has said which there are."""
+        if ticket.follower is not None:
+            if not ticket.prepared:
+                return
+            ticket.follower.begin(_plan(work))
+        if not ticket.ready and ticket.taken < len(work.sentences):
+            self._waiting.append(ticket)
+        ticket.ready.extend(work.sentences[ticket.taken :])
+        ticket.taken = len(work.sentences)
+        if ticket.prepared:
+            self._count(ticket, sum(len(sentence.source) for sentence in ticket.ready))
+            if ticket.complete:
+                self._conclude(ticket, work)
+
+    def _fill(self) -> None:
+        """One sentence of each ticket in turn, while there is room."""
+        full: set[ServedModel] = set()
+        stay: deque[Ticket] = deque()
+        while self._waiting:
+            ticket = self._waiting.popleft()
+            if ticket.ended or not ticket.ready:
+                continue
+            try:
+                joined = ticket.model not in full and self._join(ticket, full)
+            except BaseException as error:
+                self._fail(ticket, error)
+                continue
+            (self._waiting if joined else stay).append(ticket)
+        self._waiting = stay
+
+    def _join(self, ticket: Ticket, full: set[ServedModel]) -> bool:
+        """Let the ticket's next sentence join, if there is room."""
+        running = self._running.get(ticket.model)
+        if running is None:
+            made = ticket.model.translator.running_set(max_rows=self._max_rows, max_units=self._max_units)
+            running = self._running[ticket.model] = Running(made)
+        sentence = ticket.ready[0]
+        rows = sentence.options.rows
+        has_much = ticket.rows + rows > _LITTLE * self._max_rows
+        if has_much and running.rows and running.rows + rows > _OPEN_TO_ALL * self._max_rows:
+            return False
+        if not running.sentences.room_for(sentence):
+            full.add(ticket.model)  # what is smaller waits too, else the large one never finds room
+            return False
+        running.sentences.admit([sentence])
+        ticket.ready.popleft()
+        if ticket.joined is None:
+            ticket.joined = time.monotonic()
+        ticket.inside[sentence] = rows
+        running.owners[sentence] = ticket
+        running.rows += rows
+        if ticket.prepared:
+            self._count(ticket, ticket.units - len(sentence.source))
+        return True
+
+    def _step(self, model: ServedModel, running: Running) -> None:
+        """Advance a model's sentences by one unit, and see which ended."""
+        started = time.perf_counter()
+        rows = running.rows
+        try:
+            running.sentences.step()
+            finished = running.sentences.finished()
+        except BaseException as error:
+            log_failure(f"a step of {model.name} failed as a whole", error)
+            del self._running[model]
+            for ticket in set(running.owners.values()):
+                self._fail(ticket, error)
+            return
+        seconds = time.perf_counter() - started
+        self._metrics.step(model.name, rows, seconds)
+        self._backlog.learn(seconds, sum(len(sentence.source) for sentence in finished))
+        for sentence in finished:
+            owner = running.owners.pop(sentence, None)
+            if owner is not None:  # a sentence that failed has taken the others of its request along
+                running.rows -= owner.inside.pop(sentence)
+                self._finish(owner, sentence)
+        for ticket in {ticket for ticket in running.owners.values() if ticket.follower is not None}:
+            try:
+                assert ticket.follower is not None
+                ticket.follower.step(_plan(ticket.work), ticket.inside)
+            except BaseException as error:
+                self._fail(ticket, error)
+
+    def _finish(self, ticket: Ticket, sentence: Sentence) -> None:
+        """A sentence has ended."""
+        work = ticket.work
+        assert work is not None
+        try:
+            if sentence.error is not None:
+                raise sentence.error
+            work.accept(sentence)
+            best = sentence.hypotheses[0] if sentence.hypotheses else None
+            self._metrics.sentence(ticket.model.name, len(sentence.source), len(best.tokens) if best else 0)
+            if ticket.follower is not None:
+                ticket.follower.end(_plan(work), sentence)
+            if ticket.complete:
+                self._conclude(ticket, work)
+        except BaseException as error:
+            self._fail(ticket, error)
+
+    def _conclude(self, ticket: Ticket, work: Work) -> None:
+        if ticket.joined is None:
+            ticket.joined = time.monotonic()
+        result = work.result()
+        self._end(ticket)
+        ticket.deliver(result)
+
+    def _fail(self, ticket: Ticket, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            log_failure("a request failed", error)
+        self._end(ticket)
+        ticket.fail(error)
+
+    def _end(self, ticket: Ticket) -> None:
+        """Free its rows and its place in the backlog."""
+        running = self._running.get(ticket.model)
+        for sentence, rows in ticket.inside.items():
+            if running is not None and running.owners.pop(sentence, None) is not None:
+                running.sentences.drop(sentence)
+                running.rows -= rows
+        ticket.inside.clear()
+        ticket.ready.clear()
+        ticket.ended = True
+        self._count(ticket, 0)
+
+    def _count(self, ticket: Ticket, units: int) -> None:
+        """Correct what the backlog knows of the ticket."""
+        gone = ticket.counted and (ticket.ended or (ticket.prepared and not ticket.ready))
+        self._backlog.change(requests=-1 if gone else 0, units=units - ticket.units)
+        ticket.units = units
+        ticket.counted = ticket.counted and not gone
+
+    def _fail_all(self, error: BaseException) -> None:
+        owners = [ticket for running in self._running.values() for ticket in running.owners.values()]
+        tickets = {*self._preparing, *self._waiting, *owners}
+        self._running.clear()
+        self._preparing.clear()
+        self._waiting.clear()
+        for ticket in tickets:
+            if not ticket.ended:
+                self._fail(ticket, error)
+
+
+def _plan(work: Work | None) -> Plan:
+    """The work of a stream, which is always a plan."""
+    return cast("Plan", work)
 
 
 def log_failure(message: str, error: BaseException) -> None:

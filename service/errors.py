@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from nmt.errors import BundleError, ConfigError, InputError, InputTooLong
+from nmt.errors import BundleError, ConfigError, InputError, InputTooLong, SeveralSentences
 
 PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid_json": (400, "The body is not JSON"),
@@ -57,7 +57,8 @@ LIBRETRANSLATE_PATHS = ("/translate", "/languages")
 
 _FIELD_NAMES = [
     *("texts", "source", "target", "model", "version", "n_best", "beam_size", "return", "granularity"),
-    *("text", "translation", "sentence"),
+    *("text", "translation", "sentence", "target_prefix", "count", "length_penalty", "coverage_penalty"),
+    *("no_repeat_ngram_size", "sampling", "temperature", "top_k", "top_p", "seed"),
 ]
 
 _WORDS = {
@@ -117,6 +118,8 @@ def problem_from(error: Exception) -> Problem:
         return error
     if isinstance(error, InputTooLong):
         return Problem("text_too_long", str(error))
+    if isinstance(error, SeveralSentences):
+        return Problem("several_sentences", str(error), pointer="/target_prefix")
     if isinstance(error, InputError):
         return Problem("invalid_text", str(error))
     if isinstance(error, ConfigError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -12,6 +12,7 @@ from prometheus_client.process_collector import ProcessCollector
 if TYPE_CHECKING:
     from service.models import ServedModel
 
+_STEP_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -28,21 +29,30 @@ class Metrics:
         self._request_seconds = Histogram(
             "interlinear_http_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=registry
         )
-        self.queue = Gauge("interlinear_queue_requests", "Requests that wait for the model.", registry=registry)
+        self.queue = Gauge("interlinear_queue_requests", "Requests that wait for room.", registry=registry)
+        self.queue_units = Gauge("interlinear_queue_units", "Source units that wait for room.", registry=registry)
         self._ended = Counter(
             "interlinear_engine_requests",
             "Requests by how they ended: result, error, deadline, cancelled, refused.",
             ["outcome"],
             registry=registry,
         )
-        self._batch_texts = Histogram(
-            "interlinear_batch_texts", "Texts in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=registry
+        self._steps = Histogram(
+            "interlinear_step_seconds", "Time of a step.", ["model"], buckets=_STEP_SECONDS, registry=registry
         )
-        self._batch_seconds = Histogram(
-            "interlinear_batch_seconds", "Time of a batch.", ["model"], buckets=_SECONDS, registry=registry
+        self._rows = Histogram(
+            "interlinear_step_rows",
+            "Hypotheses that a step extended: the batch occupancy.",
+            ["model"],
+            buckets=(1, 2, 5, 10, 20, 40, 80, 160, 240, 320, 640),
+            registry=registry,
         )
-        self._characters = Counter(
-            "interlinear_source_characters", "Characters translated.", ["model"], registry=registry
+        self._sentences = Counter("interlinear_sentences", "Sentences translated.", ["model"], registry=registry)
+        self._source = Counter(
+            "interlinear_source_units", "Source units (tokens) of those.", ["model"], registry=registry
+        )
+        self._target = Counter(
+            "interlinear_target_units", "Target units (tokens) of their best candidates.", ["model"], registry=registry
         )
         self._models = Gauge(
             "interlinear_model_info", "Served models.", ["model", "version", "sha256", "device"], registry=registry
@@ -57,11 +67,16 @@ class Metrics:
         """Count how a request to the engine ended."""
         self._ended.labels(outcome).inc()
 
-    def batch(self, model: str, texts: Sequence[str], seconds: float) -> None:
-        """Count a translated batch."""
-        self._batch_texts.observe(len(texts))
-        self._batch_seconds.labels(model).observe(seconds)
-        self._characters.labels(model).inc(sum(map(len, texts)))
+    def step(self, model: str, rows: int, seconds: float) -> None:
+        """Count a step of a model's running set."""
+        self._steps.labels(model).observe(seconds)
+        self._rows.labels(model).observe(rows)
+
+    def sentence(self, model: str, source: int, target: int) -> None:
+        """Count a translated sentence of so many source and target units."""
+        self._sentences.labels(model).inc()
+        self._source.labels(model).inc(source)
+        self._target.labels(model).inc(target)
 
     def models(self, served: Iterable[ServedModel]) -> None:
         """Show the models that are served now."""

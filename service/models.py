@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.errors import NmtError
+from nmt.options import SearchOptions
 from service.bundles import Candidate, Fingerprint, Loader, TranslatorLike, find_candidates, load_translator
 from service.errors import Problem
 
@@ -219,7 +220,7 @@ class ModelStore:
         translator = self._load(candidate.path, self._device)
         bundle = translator.bundle
         # the first call is the slow one; it must not be a client's
-        translator.translate(["1 2 3."], beam_size=2, n_best=1)
+        translator.translate(["1 2 3."], options=SearchOptions(beam_size=2))
         logger.debug("%s loaded and warm after %.1f s", candidate.path, time.monotonic() - started)
         return ServedModel(
             candidate.name,

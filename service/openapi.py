@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.errors import PROBLEMS
-from service.schemas import ProblemAnswer
+from service.schemas import ProblemAnswer, SentenceEvent, StartEvent, TokenEvent
 
 DESCRIPTION = (
     "A translation server that shows its attention. Every error of `/v1` is a problem document (RFC 9457) with a "
@@ -19,12 +19,17 @@ _TITLES: dict[int, list[str]] = {}
 for _code, (_status, _title) in PROBLEMS.items():
     _TITLES.setdefault(_status, []).append(f"`{_code}`: {_title}.")
 
+_ENGINE = (400, 408, 413, 415, 422, 429, 500, 503, 504)
 _VERBS = {
-    "/v1/translate": (400, 408, 413, 415, 422, 429, 500, 503, 504),
-    "/v1/heatmap": (400, 408, 413, 415, 422, 429, 500, 503, 504),
+    "/v1/translate": _ENGINE,
+    "/v1/translate/stream": _ENGINE,
+    "/v1/score": _ENGINE,
+    "/v1/alternatives": _ENGINE,
+    "/v1/heatmap": _ENGINE,
     "/v1/models/{name}": (404,),
 }
 _LIBRETRANSLATE = (400, 413, 429, 500, 503, 504)
+_REFERENCE = "#/components/schemas/{model}"
 _ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 
 
@@ -37,7 +42,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas = document["components"]["schemas"]
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)
-        schemas["Problem"] = ProblemAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas["Problem"] = ProblemAnswer.model_json_schema(ref_template=_REFERENCE)
+        for event in (StartEvent, TokenEvent, SentenceEvent):
+            described = event.model_json_schema(ref_template=_REFERENCE)
+            schemas |= described.pop("$defs", {}) | {event.__name__: described}
         for path, statuses in _VERBS.items():
             for operation in document["paths"][path].values():
                 _set_errors(operation, {status: _problem(status) for status in statuses})

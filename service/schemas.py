@@ -23,17 +23,36 @@ Granularity = Literal["word", "subword"]
 Format = Literal["svg", "html", "csv", "json"]
 
 
-class _Request(BaseModel):
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
+
+class _Request(_Strict):
     source: Language
     target: Language
     model: ModelName | None = Field(default=None, description="Name of a model, where several serve the direction.")
     version: int | None = Field(default=None, ge=1, description="Fail unless exactly this version is served.")
+
+
+class _Search(_Request):
     beam_size: int = Field(default=5, ge=1, description="Hypotheses that are followed at once; 1 is greedy.")
+    target_prefix: Text | None = Field(
+        default=None, description="The translation begins so; the text must then be one sentence."
+    )
 
 
-class TranslateRequest(_Request):
+class SamplingOptions(_Strict):
+    """Draw units at random instead of searching; the same seed draws the same."""
+
+    temperature: float = Field(default=1.0, ge=0.05, le=5.0, description="Below 1 sharper, above 1 flatter.")
+    top_k: int = Field(default=0, ge=0, le=100_000, description="Draw among the k likeliest units; 0 is off.")
+    top_p: float = Field(
+        default=1.0, gt=0.0, le=1.0, description="Draw among the likeliest units that hold this much probability."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
+class TranslateRequest(_Search):
     """Texts to translate. Every text may hold many sentences and line breaks."""
 
     model_config = ConfigDict(
@@ -53,7 +72,17 @@ class TranslateRequest(_Request):
     )
 
     texts: list[Text] = Field(min_length=1)
-    n_best: int = Field(default=1, ge=1, description="Candidates for each sentence, at most `beam_size`.")
+    n_best: int = Field(
+        default=1, ge=1, description="Candidates for each sentence, at most `beam_size`; with `sampling`, draws."
+    )
+    length_penalty: float = Field(
+        default=1.0, ge=0.0, le=10.0, description="Exponent α of the length penalty (Wu et al. 2016, eq. 14)."
+    )
+    coverage_penalty: float = Field(default=0.0, ge=0.0, le=10.0, description="Weight β of coverage, same equation.")
+    no_repeat_ngram_size: int = Field(
+        default=0, ge=0, le=20, description="No run of so many units comes twice in a translation; 0 is off."
+    )
+    sampling: SamplingOptions | None = Field(default=None, description="Draw at random; `beam_size` is then ignored.")
     parts: list[Part] = Field(
         default_factory=list,
         alias="return",
@@ -62,7 +91,7 @@ class TranslateRequest(_Request):
     granularity: Granularity = "word"
 
 
-class HeatmapRequest(_Request):
+class HeatmapRequest(_Search):
     """One sentence of a text and its translation, or a given pair."""
 
     model_config = ConfigDict(
@@ -73,6 +102,36 @@ class HeatmapRequest(_Request):
     translation: Text | None = Field(default=None, description="A given translation; `text` must then be one sentence.")
     sentence: int = Field(default=0, ge=0, description="Which sentence of `text` to draw.")
     granularity: Granularity = "word"
+
+
+class ScoreRequest(_Request):
+    """A given translation of one sentence."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"text": "How are you today?", "translation": "Comment vas-tu ?", "source": "en", "target": "fr"}
+            ]
+        }
+    )
+
+    text: Text
+    translation: Text
+    granularity: Granularity = "word"
+
+
+class AlternativesRequest(_Request):
+    """A sentence, and its translation up to the word that is asked for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"text": "She has a car.", "source": "en", "target": "fr", "target_prefix": "Elle a une "}]
+        }
+    )
+
+    text: Text
+    target_prefix: Text = Field(description="What stands before the word; may be empty.")
+    count: int = Field(default=5, ge=1, description="Most words to give.")
 
 
 Offsets = tuple[int, int]
@@ -99,21 +158,34 @@ class HypothesisAnswer(BaseModel):
     """A candidate translation of one sentence."""
 
     text: str
-    score: float | None
-    confidence: float | None
+    score: float | None = Field(description="Log-probability over the length penalty; for a given pair, its mean.")
+    confidence: float | None = Field(description="How likely it is a good translation, 0 to 1.")
+    perplexity: float | None = Field(description="exp of minus the mean log-probability of its units; 1 is certain.")
     source_tokens: list[Token] | None = None
     target_tokens: list[Token] | None = None
     alignment: list[tuple[int, int, float]] | None = Field(default=None, description="[source, target, weight]")
     attention: Attention | None = None
 
 
-class SentenceAnswer(BaseModel):
+class FlagSpan(BaseModel):
+    """Where a flag was raised: in the text as sent, or in the best candidate's text."""
+
+    flag: str
+    side: Literal["source", "target"]
+    span: Offsets
+
+
+class _Sentence(BaseModel):
+    source_span: Offsets
+    flags: list[str]
+    flag_spans: list[FlagSpan]
+    hypotheses: list[HypothesisAnswer]
+
+
+class SentenceAnswer(_Sentence):
     """One sentence and its candidates, best first."""
 
-    source_span: Offsets
     target_span: Offsets
-    flags: list[str]
-    hypotheses: list[HypothesisAnswer]
 
 
 class TextAnswer(BaseModel):
@@ -145,6 +217,69 @@ class TranslateAnswer(BaseModel):
     model: ModelReference
     timing_ms: Timing
     results: list[TextAnswer]
+
+
+class ScoreAnswer(BaseModel):
+    """What the model thinks of a given translation."""
+
+    request_id: str
+    model: ModelReference
+    timing_ms: Timing
+    score: float | None = Field(description="Mean log-probability of the units, end of sentence included.")
+    perplexity: float | None
+    hypothesis: HypothesisAnswer
+
+
+class AlternativeEntry(BaseModel):
+    """A word that may come next."""
+
+    text: str
+    probability: float
+    prefix: str = Field(description="The given prefix with this word, ready to be sent as a `target_prefix`.")
+
+
+class AlternativesAnswer(BaseModel):
+    """The words that may come next, likeliest first."""
+
+    request_id: str
+    model: ModelReference
+    timing_ms: Timing
+    alternatives: list[AlternativeEntry]
+
+
+class StartedSentence(BaseModel):
+    """A sentence that will be translated; `source_tokens` are the columns of its attention rows."""
+
+    text: int = Field(description="Which of `texts`.")
+    sentence: int = Field(description="Which sentence of it.")
+    source_span: Offsets
+    source_tokens: list[Token]
+
+
+class StartEvent(BaseModel):
+    """Data of `event: start`, the first."""
+
+    request_id: str
+    model: ModelReference
+    sentences: list[StartedSentence]
+
+
+class TokenEvent(BaseModel):
+    """Data of `event: token`: a unit that will not change any more; sentences may take turns."""
+
+    text: int
+    sentence: int
+    index: int = Field(description="Place in the hypothesis, counted from 0.")
+    token: Token
+    added: str = Field(description="What the unit adds to the text so far, spaces included.")
+    attention: list[float] | None = Field(description="Weights over `source_tokens`; null without attention.")
+
+
+class SentenceEvent(_Sentence):
+    """Data of `event: sentence`: one sentence as `done` will have it; only its `target_span` is not known yet."""
+
+    text: int
+    sentence: int
 
 
 class LanguageEntry(BaseModel):
@@ -214,8 +349,11 @@ class LimitsAnswer(BaseModel):
     max_characters: int
     max_beam_size: int
     max_n_best: int
+    max_prefix_characters: int
+    max_alternatives: int
     max_attention_cells: int
     queue_size: int
+    queue_units: int
     deadline_seconds: float
 
 

@@ -48,17 +48,20 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_048_576, ge=1, description="Bytes of a request body.")
     max_texts: int = Field(default=128, ge=1, description="Texts of one request.")
     max_characters: int = Field(
-        default=20_000, ge=1, description="Characters (code points) of all texts of one request."
+        default=50_000, ge=1, description="Characters (code points) of all texts of one request."
     )
     max_beam_size: int = Field(default=16, ge=1, description="Beam size of one request.")
     max_n_best: int = Field(default=10, ge=1, description="Candidates for each sentence.")
+    max_prefix_characters: int = Field(default=2_000, ge=1, description="Characters of a target prefix.")
+    max_alternatives: int = Field(default=20, ge=1, description="Alternatives for one word.")
     max_attention_cells: int = Field(default=250_000, ge=1, description="Attention weights in one answer.")
-    queue_size: int = Field(default=64, ge=1, description="Requests that may wait for the model.")
+    queue_size: int = Field(default=64, ge=1, description="Requests that may wait for room in the model.")
+    queue_units: int = Field(default=40_000, ge=1, description="Source units of all sentences that may wait.")
     deadline_seconds: float = Field(
         default=60.0, gt=0, le=3600, description="Seconds from a request's arrival to its answer."
     )
-    batch_texts: int = Field(default=64, ge=1, description="Texts translated in one batch.")
-    batch_characters: int = Field(default=16_000, ge=1, description="Characters translated in one batch.")
+    max_rows: int = Field(default=320, ge=1, description="Hypotheses that a step of one model extends at once.")
+    max_units: int = Field(default=8_192, ge=1, description="Source units, padding included, in a model at once.")
 
     @field_validator("models", mode="before")
     @classmethod
@@ -98,8 +101,11 @@ LIMITS = (
     "max_characters",
     "max_beam_size",
     "max_n_best",
+    "max_prefix_characters",
+    "max_alternatives",
     "max_attention_cells",
     "queue_size",
+    "queue_units",
     "deadline_seconds",
 )
 

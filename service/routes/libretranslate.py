@@ -7,7 +7,6 @@ fields (`api_key`) are left alone, errors are `{"error": …}`. Languages are no
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +14,19 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from nmt.options import SearchOptions
 from nmt.text import replace_surrogates, restore
+from service import work
 from service.answers import to_json
 from service.errors import Problem
 from service.incoming import FormRoute, LimitedRequest, is_json, while_connected
 from service.languages import language_name
 from service.models import ModelStore
-from service.routes.translate import check_size
+from service.routes.checks import check_size
 from service.state import Running
 
 if TYPE_CHECKING:
-    from nmt.translator import Translation
+    from nmt.translation import Translation
 
 router = APIRouter(route_class=FormRoute, tags=["LibreTranslate"])
 
@@ -87,12 +88,15 @@ async def translate(request: Request, running: Running) -> Response:
     model = running.models.choose(source, call.target)
     answer = await while_connected(
         request,
-        running.engine.translate(
-            model, call.texts, beam_size=beam_size, n_best=n_best, deadline=request.state.deadline
+        work.translate(
+            running.engine,
+            model,
+            call.texts,
+            options=SearchOptions(beam_size=beam_size, n_best=n_best),
+            deadline=request.state.deadline,
         ),
     )
-    document = _answer(call, answer.results, model.source)
-    return Response(await asyncio.to_thread(to_json, document), media_type="application/json")
+    return Response(to_json(_answer(call, answer.result, model.source)), media_type="application/json")
 
 
 @router.get("/languages", summary="Languages, as LibreTranslate lists them")

@@ -1,42 +1,52 @@
-"""The engine: batches, failures, deadlines, cancellation, the bounded queue."""
+"""The engine: joining, fairness, failures, deadlines, cancellation, the bounded backlog."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
-from collections.abc import Iterator
+import time
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from nmt.options import SearchOptions
+from service import work
 from tests.service.conftest import Client, Serve, ask, until
-from tests.service.fakes import FakeLoader
+from tests.service.fakes import FakeLoader, FakePlan, FakeRunningSet, text_of, write_bundle
 
 pytestmark = pytest.mark.anyio
 
+DOCUMENT = " ".join(f"Sentence {number} of a long document." for number in range(1400))
+
 
 class Gate:
-    """Holds the engine's thread inside a batch until it is opened."""
+    """Holds the engine's thread inside a step until it is opened."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
         self.open = threading.Event()
 
-    def __call__(self, texts: list[str]) -> None:
+    def __call__(self, anything: object) -> None:
         self.reached.set()
         assert self.open.wait(10)
 
 
 @contextmanager
 def held(loader: FakeLoader) -> Iterator[Gate]:
+    """Held while the next sentences join."""
     gate = Gate()
     loader.before = gate
     try:
         yield gate
     finally:
         gate.open.set()
+        loader.before = lambda texts: None
 
 
 def post(client: Client, *texts: str, **more: Any) -> asyncio.Task[httpx.Response]:
@@ -47,41 +57,105 @@ def waiting(client: Client) -> int:
     return int(client.app.state.running.metrics.queue._value.get())
 
 
-async def test_requests_that_wait_together_share_a_batch(client: Client, loader: FakeLoader) -> None:
+def waiting_units(client: Client) -> int:
+    return int(client.app.state.running.metrics.queue_units._value.get())
+
+
+async def metrics(client: Client) -> str:
+    return (await client.get("/metrics")).text
+
+
+async def test_sentences_of_several_requests_join_together_in_turn(client: Client, loader: FakeLoader) -> None:
     with held(loader) as gate:
         first = post(client, "first")
         await until(gate.reached.is_set)
         others = [post(client, f"text {number}", f"more {number}") for number in range(5)]
-        apart = post(client, "apart", beam_size=2)
+        await until(lambda: waiting(client) == 5)
+        other = post(client, "narrow", beam_size=2)
         await until(lambda: waiting(client) == 6)
         gate.open.set()
-        responses = [await task for task in (first, *others, apart)]
+        responses = [await task for task in (first, *others, other)]
     assert [response.status_code for response in responses] == [200] * 7
-    shared = [text for number in range(5) for text in (f"text {number}", f"more {number}")]
-    assert loader.calls == [["first"], shared, ["apart"]]
+    one_each = [*(f"text {number}" for number in range(5)), "narrow"]
+    assert loader.calls == [["first"], [*one_each, *(f"more {number}" for number in range(5))]]
     for number, response in enumerate(responses[1:6]):
         assert [result["text"] for result in response.json()["results"]] == [f"TEXT {number}", f"MORE {number}"]
+    assert loader.made[0].sets[0].most_rows == 5 + 10 * 5 + 2
 
 
-async def test_a_batch_has_a_size_and_a_long_request_lets_others_in(serve: Serve, loader: FakeLoader) -> None:
-    async with serve(batch_texts=4, batch_characters=40) as client:
-        with held(loader) as gate:
-            first = post(client, "first")
-            await until(gate.reached.is_set)
-            long = post(client, *(f"long {number}" for number in range(6)))
-            await until(lambda: waiting(client) == 1)
-            short = post(client, "short")
-            await until(lambda: waiting(client) == 2)
-            huge = post(client, "x" * 100)
-            await until(lambda: waiting(client) == 3)
-            gate.open.set()
-            answers = [(await task).json()["results"] for task in (first, long, short, huge)]
-    assert [len(results) for results in answers] == [1, 6, 1, 1]
-    assert [result["text"] for result in answers[1]] == [f"LONG {number}" for number in range(6)]
-    batches = [len(call) for call in loader.calls]
-    assert max(batches) <= 4
-    order = [text for call in loader.calls for text in call]
-    assert order.index("short") < order.index("long 5")
+async def test_a_request_joins_at_the_next_step(client: Client, loader: FakeLoader) -> None:
+    gate = Gate()
+    loader.after = gate
+    long = post(client, "one two three four five six seven eight")
+    await until(gate.reached.is_set)
+    short = post(client, "short")
+    await until(lambda: waiting(client) == 1)
+    steps: list[list[str]] = []
+    loader.after = lambda running: steps.append([text_of(sentence) for sentence in running.inside])
+    gate.open.set()
+    assert (await short).json()["results"][0]["text"] == "SHORT"
+    assert (await long).status_code == 200
+    assert "short" in steps[0]
+    assert "short" not in steps[1]
+
+
+async def test_a_document_delays_a_greeting_by_no_step(serve: Serve, loader: FakeLoader) -> None:
+    assert len(DOCUMENT) > 45_000
+    async with serve(max_rows=320) as client:
+        gate = Gate()
+        loader.after = lambda running: gate(running) if running.steps == 4 else None
+        document = post(client, DOCUMENT)
+        await until(gate.reached.is_set)
+        running = loader.made[0].sets[0]
+        assert running.rows == 240
+        hello = post(client, "hello")
+        await until(lambda: waiting(client) == 2)
+        done: list[int] = []
+        loader.after = lambda running: done.append(running.steps)
+        gate.open.set()
+        response = await hello
+        steps = len(done)
+        assert response.json()["results"][0]["text"] == "HELLO"
+        assert (await document).json()["results"][0]["text"] == DOCUMENT.upper()
+    position = next(place for place, call in enumerate(loader.calls) if "hello" in call)
+    joined_at = sum(1 for call in loader.calls[:position] if call)
+    assert joined_at <= 2, "hello joined with the first sentences after it came"
+    assert steps < 40, "it was answered while the document was still being translated"
+    assert len(loader.calls) > 20
+    assert running.most_rows <= 320
+
+
+async def test_documents_share_the_room_and_a_greeting_still_finds_some(serve: Serve, loader: FakeLoader) -> None:
+    async with serve(max_rows=100, queue_units=10**6) as client:
+        gate = Gate()
+        loader.after = lambda running: gate(running) if running.steps == 2 else None
+        documents = [post(client, " ".join(f"Doc{n} is here {i}." for i in range(300))) for n in range(3)]
+        await until(gate.reached.is_set)
+        hello = post(client, "hello")
+        await until(lambda: waiting(client) == 4)
+        loader.after = lambda running: None
+        gate.open.set()
+        assert (await hello).status_code == 200
+        assert [(await task).status_code for task in documents] == [200] * 3
+    assert max(call.index("hello") for call in loader.calls if "hello" in call) == 0
+    place = next(place for place, call in enumerate(loader.calls) if "hello" in call)
+    assert place <= 4
+    shares = [sum(text.startswith(f"Doc{n}") for call in loader.calls[:40] for text in call) for n in range(3)]
+    assert max(shares) - min(shares) <= 20
+
+
+async def test_a_wide_beam_is_not_overtaken_for_ever(serve: Serve, loader: FakeLoader) -> None:
+    async with serve(max_rows=20) as client:
+        gate = Gate()
+        loader.after = gate
+        first = [post(client, "one two three four five six", beam_size=5) for _ in range(4)]
+        await until(gate.reached.is_set)
+        wide = post(client, "wide", beam_size=16)
+        await until(lambda: any("wide" not in call for call in loader.calls) and waiting(client) >= 1)
+        narrow = [post(client, f"narrow {n}", beam_size=1) for n in range(8)]
+        gate.open.set()
+        assert [(await task).status_code for task in (*first, wide, *narrow)] == [200] * 13
+    assert loader.made[0].sets[0].most_rows <= 20
 
 
 async def test_a_request_fails_for_its_own_fault_alone(client: Client, loader: FakeLoader) -> None:
@@ -93,18 +167,63 @@ async def test_a_request_fails_for_its_own_fault_alone(client: Client, loader: F
         first = post(client, "first")
         await until(gate.reached.is_set)
         loader.before = stumble
-        tasks = [post(client, text) for text in ("good", "bad", "also good")]
+        tasks = [post(client, *texts) for texts in (["good"], ["fine", "bad", "fine too"], ["also good"])]
         await until(lambda: waiting(client) == 3)
         gate.open.set()
         statuses = [(await task).status_code for task in (first, *tasks)]
     assert statuses == [200, 200, 500, 200]
     assert (await post(client, "the thread goes on")).status_code == 200
     assert (await client.get("/livez")).status_code == 200
+    assert loader.made[0].sets[0].rows == 0
 
 
-async def test_a_wrong_number_of_results_is_an_error(client: Client, loader: FakeLoader, monkeypatch: Any) -> None:
-    monkeypatch.setattr(loader.made[0], "translate", lambda texts, **options: [])
-    assert (await post(client, "Hi")).status_code == 500
+@pytest.mark.parametrize("method", ["prepare", "accept", "result"])
+async def test_a_plan_that_fails_fails_its_own_request(
+    client: Client, loader: FakeLoader, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    whole = getattr(FakePlan, method)
+
+    def fail(plan: FakePlan, *arguments: Any) -> Any:
+        if plan.texts == ["bad"]:
+            raise KeyboardInterrupt
+        return whole(plan, *arguments)
+
+    monkeypatch.setattr(FakePlan, method, fail)
+    with held(loader) as gate:
+        tasks = [post(client, "good")]
+        await until(gate.reached.is_set)
+        tasks += [post(client, "bad"), post(client, "good too")]
+        await until(lambda: waiting(client) == 2)
+        gate.open.set()
+        assert [(await task).status_code for task in tasks] == [200, 500, 200]
+    assert waiting(client) == 0
+    assert waiting_units(client) == 0
+
+
+@pytest.mark.parametrize("method", ["step", "finished", "room_for", "admit"])
+async def test_a_broken_running_set_is_replaced(
+    client: Client, loader: FakeLoader, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise MemoryError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(FakeRunningSet, method, fail)
+        responses = [await task for task in [post(client, f"text {number}") for number in range(3)]]
+        assert [response.status_code for response in responses] == [500] * 3
+    assert (await post(client, "again")).json()["results"][0]["text"] == "AGAIN"
+    assert waiting(client) == 0
+
+
+async def test_a_model_without_a_running_set_fails_its_own_requests(
+    serve: Serve, folder: Path, loader: FakeLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(folder, "en-de", 1)
+    async with serve() as client:
+        broken = next(made for made in loader.made if made.bundle.target == "de")
+        monkeypatch.setattr(broken, "running_set", lambda **limits: {}["nothing"])
+        wrong, right = post(client, "Hi", target="de"), post(client, "Hi")
+        assert [(await wrong).status_code, (await right).status_code] == [500, 200]
 
 
 async def test_a_full_queue_refuses_at_once(serve: Serve, loader: FakeLoader) -> None:
@@ -116,25 +235,43 @@ async def test_a_full_queue_refuses_at_once(serve: Serve, loader: FakeLoader) ->
             await until(lambda: waiting(client) == 2)
             refused = await post(client, "fourth")
             assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
-            assert int(refused.headers["retry-after"]) >= 1
+            assert 1 <= int(refused.headers["retry-after"]) <= 60
             compatible = await client.post("/translate", json={"q": "Hi", "source": "en", "target": "fr"})
             assert compatible.status_code == 429
             assert set(compatible.json()) == {"error"}
             gate.open.set()
             assert [(await task).status_code for task in tasks] == [200, 200, 200]
+        assert 'outcome="refused"} 2.0' in await metrics(client)
 
 
-async def test_the_deadline_ends_a_request(serve: Serve, loader: FakeLoader) -> None:
+async def test_text_that_waits_has_a_budget(serve: Serve, loader: FakeLoader) -> None:
+    async with serve(queue_units=1000) as client:
+        with held(loader) as gate:
+            tasks = [post(client, "first")]
+            await until(gate.reached.is_set)
+            tasks.append(post(client, "word " * 900))  # alone it may be large
+            await until(lambda: waiting(client) == 1)
+            refused = await post(client, "word " * 900)
+            assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
+            gate.open.set()
+            assert [(await task).status_code for task in tasks] == [200, 200]
+        assert (waiting(client), waiting_units(client)) == (0, 0)
+
+
+async def test_the_deadline_ends_a_request_and_frees_its_rows(serve: Serve, loader: FakeLoader) -> None:
     async with serve(deadline_seconds=0.2) as client:
         with held(loader) as gate:
-            tasks = [post(client, "running"), post(client, "waiting", beam_size=2)]
+            tasks = [post(client, "running")]
+            await until(gate.reached.is_set)
+            tasks.append(post(client, "waiting"))
             for task in tasks:
                 response = await task
                 assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
             gate.open.set()
-        loader.before = lambda texts: None
         assert (await post(client, "next")).status_code == 200
+        await until(lambda: loader.made[0].sets[0].rows == 0)
         assert ["waiting"] not in loader.calls
+        assert 'outcome="deadline"} 2.0' in await metrics(client)
 
 
 async def test_a_slow_body_ends_at_the_deadline(serve: Serve) -> None:
@@ -147,28 +284,56 @@ async def test_a_slow_body_ends_at_the_deadline(serve: Serve) -> None:
         assert (response.status_code, response.json()["code"]) == (408, "body_timeout")
 
 
+def directly(client: Client, text: str) -> asyncio.Task[Any]:
+    """As a route does; cancelling it is a client that leaves."""
+    running = client.app.state.running
+    deadline = asyncio.get_running_loop().time() + 10
+    model = running.models.served[0]
+    return asyncio.create_task(
+        work.translate(running.engine, model, [text], options=SearchOptions(), deadline=deadline)
+    )
+
+
+async def leave(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_a_client_that_leaves_is_not_computed(client: Client, loader: FakeLoader) -> None:
     with held(loader) as gate:
         first = post(client, "first")
         await until(gate.reached.is_set)
-        engine, model = client.app.state.running.engine, client.app.state.running.models.served[0]
-        deadline = asyncio.get_running_loop().time() + 10
-        gone = asyncio.create_task(engine.translate(model, ["gone"], beam_size=5, n_best=1, deadline=deadline))
+        gone = directly(client, "gone")
         await until(lambda: waiting(client) == 1)
-        gone.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await gone
+        await leave(gone)
         gate.open.set()
         assert (await first).status_code == 200
     assert (await post(client, "next")).status_code == 200
     assert loader.calls == [["first"], ["next"]]
-    assert 'outcome="cancelled"} 1.0' in (await client.get("/metrics")).text
+    assert 'outcome="cancelled"} 1.0' in await metrics(client)
+
+
+async def test_a_client_that_leaves_frees_its_rows_at_the_next_step(client: Client, loader: FakeLoader) -> None:
+    gate = Gate()
+    loader.after = lambda running: gate(running) if running.steps == 3 else None
+    gone = directly(client, "One two three. Four five six. Seven eight nine.")
+    await until(gate.reached.is_set)
+    running = loader.made[0].sets[0]
+    assert running.rows == 15
+    await leave(gone)
+    gate.open.set()
+    await until(lambda: running.rows == 0)
+    assert running.steps == 3
+    assert len(running.dropped) == 3
+    assert (await post(client, "next")).status_code == 200
 
 
 async def test_a_stopping_server_finishes_what_it_has(client: Client, loader: FakeLoader) -> None:
     with held(loader) as gate:
-        tasks = [post(client, "running"), post(client, "waiting", beam_size=1)]
+        tasks = [post(client, "running")]
         await until(gate.reached.is_set)
+        tasks.append(post(client, "waiting"))
         await until(lambda: waiting(client) == 1)
         client.app.state.running.engine.drain()
         refused = await post(client, "late")
@@ -179,15 +344,17 @@ async def test_a_stopping_server_finishes_what_it_has(client: Client, loader: Fa
         assert [(await task).status_code for task in tasks] == [200, 200]
 
 
-async def test_what_still_waits_when_the_engine_closes_is_told(client: Client, loader: FakeLoader) -> None:
+async def test_what_is_not_ready_when_the_engine_closes_is_told(client: Client, loader: FakeLoader) -> None:
     with held(loader) as gate:
-        tasks = [post(client, "running"), post(client, "waiting", beam_size=1)]
+        tasks = [post(client, "running")]
         await until(gate.reached.is_set)
+        tasks.append(post(client, "waiting"))
         await until(lambda: waiting(client) == 1)
         closing = asyncio.create_task(asyncio.to_thread(client.app.state.running.engine.close))
         await asyncio.sleep(0.05)
         gate.open.set()
-        assert [(await task).status_code for task in tasks] == [200, 503]
+        for task in tasks:
+            assert ((await task).status_code, (await task).json()["code"]) == (503, "draining")
         await closing
     assert (await client.get("/livez")).status_code == 500
 
@@ -202,3 +369,60 @@ async def test_timing_says_where_the_time_went(client: Client, loader: FakeLoade
         timing = (await first).json()["timing_ms"]
         assert timing["compute"] >= 50
         assert (await second).json()["timing_ms"]["queue"] >= 40
+
+
+async def test_a_new_version_lets_sentences_finish_on_the_old_one(
+    serve: Serve, loader: FakeLoader, folder: Path
+) -> None:
+    async with serve() as client:
+        models = client.app.state.running.models
+        gate = Gate()
+        loader.after = lambda running: gate(running) if running.steps == 2 else None
+        old = post(client, "One two three. Four five six.")
+        await until(gate.reached.is_set)
+        write_bundle(folder, "en-fr", 2, shout="!")
+        await until(lambda: models.served[0].version == 2)
+        loader.after = lambda running: None
+        new = post(client, "Hi")
+        await until(lambda: waiting(client) == 1)
+        gate.open.set()
+        first, second = (await old).json(), (await new).json()
+        assert (first["model"]["version"], first["results"][0]["text"]) == (1, "ONE TWO THREE. FOUR FIVE SIX.")
+        assert (second["model"]["version"], second["results"][0]["text"]) == (2, "HI!")
+        forgotten = weakref.ref(loader.made.pop(0))
+        del first, second
+        assert (await post(client, "Hi")).status_code == 200
+        await until(_collected(forgotten))
+
+
+def _collected(reference: weakref.ref[Any]) -> Callable[[], bool]:
+    def gone() -> bool:
+        gc.collect()
+        return reference() is None
+
+    return gone
+
+
+async def test_the_engine_sleeps_when_there_is_nothing_to_do(client: Client) -> None:
+    assert (await post(client, "Hi")).status_code == 200
+    thread = client.app.state.running.engine._thread
+    clock = time.pthread_getcpuclockid(thread.ident)
+    before = time.clock_gettime(clock)
+    await asyncio.sleep(0.2)
+    assert time.clock_gettime(clock) - before < 0.002
+
+
+async def test_steps_rows_and_units_are_counted(client: Client) -> None:
+    assert (await post(client, "one two three.", beam_size=4)).status_code == 200
+    text = await metrics(client)
+    for line in (
+        'interlinear_step_rows_bucket{le="5.0",model="en-fr"} 5.0',
+        'interlinear_step_rows_sum{model="en-fr"} 20.0',
+        'interlinear_step_seconds_count{model="en-fr"} 5.0',
+        'interlinear_sentences_total{model="en-fr"} 1.0',
+        'interlinear_source_units_total{model="en-fr"} 5.0',
+        'interlinear_target_units_total{model="en-fr"} 5.0',
+        "interlinear_queue_requests 0.0",
+        "interlinear_queue_units 0.0",
+    ):
+        assert line in text

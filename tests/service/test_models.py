@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from nmt.options import SearchOptions
+from service import work
 from service.errors import Problem
 from service.models import ModelStore
 from tests.service.conftest import Serve, ask, until
@@ -192,8 +194,8 @@ async def test_a_request_that_runs_keeps_its_model(serve: Serve, loader: FakeLoa
         await until(lambda: models.served[0].version == 2)
         deadline = asyncio.get_running_loop().time() + 5
         engine = client.app.state.running.engine
-        answer = await engine.translate(old, ["Hi"], beam_size=1, n_best=1, deadline=deadline)
-        assert answer.results[0].text == "HI"
+        answer = await work.translate(engine, old, ["Hi"], options=SearchOptions(), deadline=deadline)
+        assert answer.result[0].text == "HI"
 
 
 @pytest.mark.anyio

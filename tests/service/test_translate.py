@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nmt.translation import TranslatedHypothesis
 from service.schemas import TranslateAnswer
 from tests.service.conftest import Client, Serve, ask
-from tests.service.fakes import FakeLoader, write_bundle
+from tests.service.fakes import FakeLoader, shouted, write_bundle
 
 pytestmark = pytest.mark.anyio
 
 EVERYTHING = ["tokens", "scores", "alignment", "attention"]
+ALWAYS = {"text", "score", "confidence", "perplexity"}
 
 
 async def test_answer_has_the_shape_of_the_schema(client: Client) -> None:
@@ -57,10 +61,10 @@ async def test_rows_of_attention_sum_to_one(client: Client) -> None:
 
 async def test_only_what_was_asked_for_is_sent(client: Client) -> None:
     plain = (await client.post("/v1/translate", json=ask("Hi"))).json()
-    assert set(plain["results"][0]["sentences"][0]["hypotheses"][0]) == {"text", "score", "confidence"}
+    assert set(plain["results"][0]["sentences"][0]["hypotheses"][0]) == ALWAYS
     tokens = (await client.post("/v1/translate", json=ask("Hi", **{"return": ["tokens"]}))).json()
     hypothesis = tokens["results"][0]["sentences"][0]["hypotheses"][0]
-    assert set(hypothesis) == {"text", "score", "confidence", "source_tokens", "target_tokens"}
+    assert set(hypothesis) == ALWAYS | {"source_tokens", "target_tokens"}
     assert not any("logprob" in token for token in hypothesis["target_tokens"])
 
 
@@ -140,14 +144,10 @@ async def test_a_model_without_attention_says_so(client: Client, loader: FakeLoa
     assert (await client.post("/v1/translate", json=ask("Hi", **{"return": ["tokens"]}))).status_code == 200
 
 
-async def test_a_score_without_end_is_null(client: Client, loader: FakeLoader, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dataclasses
+async def test_a_score_without_end_is_null(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(*arguments: Any) -> TranslatedHypothesis:
+        return dataclasses.replace(shouted(*arguments), score=float("-inf"))
 
-    made = loader.made[0]
-    [translation] = made.translate(["Hi"])
-    [sentence] = translation.sentences
-    hypothesis = dataclasses.replace(sentence.hypotheses[0], score=float("-inf"))
-    endless = dataclasses.replace(translation, sentences=(dataclasses.replace(sentence, hypotheses=(hypothesis,)),))
-    monkeypatch.setattr(made, "translate", lambda texts, **options: [endless])
+    monkeypatch.setattr("tests.service.fakes.shouted", endless)
     answer = (await client.post("/v1/translate", json=ask("Hi"))).json()
     assert answer["results"][0]["sentences"][0]["hypotheses"][0]["score"] is None

@@ -1,0 +1,142 @@
+"""Draw the attention of one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from nmt import __version__
+from nmt.alignment import AttentionMatrix
+from nmt.heatmap import to_csv, to_html, to_json, to_svg
+from service import answers, work
+from service.errors import Problem
+from service.incoming import JsonRoute, while_connected
+from service.models import ServedModel
+from service.routes.checks import (
+    check_attention,
+    check_one_sentence,
+    check_prefix,
+    check_search,
+    check_size,
+    check_text,
+    search_options,
+)
+from service.schemas import Format, HeatmapRequest
+from service.state import Running, State
+
+if TYPE_CHECKING:
+    from nmt.translation import TranslatedHypothesis
+
+router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["translate"])
+
+_MEDIA_TYPES = {
+    "svg": "image/svg+xml",
+    "html": "text/html; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+}
+
+_FIGURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+
+
+@router.post(
+    "/heatmap",
+    summary="Draw the attention of one sentence",
+    response_class=Response,
+    responses={200: {"content": {kind.partition(";")[0]: {} for kind in _MEDIA_TYPES.values()}}},
+)
+async def heatmap(
+    body: HeatmapRequest,
+    request: Request,
+    running: Running,
+    format: Annotated[Format, Query(description="svg, html, csv or json.")] = "svg",
+) -> Response:
+    """The attention between a sentence and its translation, or between a given pair."""
+    settings = running.settings
+    check_size([body.text], settings, pointer="/text")
+    check_size([body.translation or ""], settings, pointer="/translation")
+    check_prefix(body.target_prefix, settings)
+    check_search(body.beam_size, 1, settings)
+    model = running.models.choose(body.source, body.target, body.model, body.version)
+    check_attention(model, pointer="/model")
+    check_text(body.text)
+    find = _sentence if body.translation is None else _given_pair
+    hypothesis, count = await while_connected(request, find(body, request, running, model))
+    matrix = answers.matrix_of(hypothesis, body.granularity)
+    if matrix.weights.size > settings.max_attention_cells:
+        raise Problem(
+            "attention_too_large",
+            f"The figure has {matrix.weights.size} cells, but may have {settings.max_attention_cells}.",
+            pointer="/text",
+        )
+    metadata = {
+        "model": f"{model.name} {model.version}",
+        "sha256": model.sha256,
+        "direction": f"{model.source} to {model.target}",
+        "sentence": f"{body.sentence + 1} of {count}",
+        "score": f"{hypothesis.score:.4f}",
+        "confidence": f"{hypothesis.confidence:.4f}",
+        "granularity": body.granularity,
+        "software": f"Interlinear {__version__}",
+    }
+    draw = functools.partial(_draw, matrix, format, metadata)
+    return Response(
+        await asyncio.to_thread(draw),
+        media_type=_MEDIA_TYPES[format],
+        headers={
+            "content-security-policy": _FIGURE_POLICY,
+            "content-disposition": f'inline; filename="attention.{format}"',
+        },
+    )
+
+
+async def _given_pair(
+    body: HeatmapRequest, request: Request, running: State, model: ServedModel
+) -> tuple[TranslatedHypothesis, int]:
+    assert body.translation is not None
+    if not body.translation.strip():
+        raise Problem("empty_text", "The translation is empty; leave it out to have one made.", pointer="/translation")
+    if body.target_prefix is not None:
+        raise Problem("invalid_options", "A given translation needs no prefix.", pointer="/target_prefix")
+    count = await check_one_sentence(body.text)
+    _check_sentence(body.sentence, count)
+    answer = await work.score(running.engine, model, body.text, body.translation, deadline=request.state.deadline)
+    return answer.result[0], 1
+
+
+async def _sentence(
+    body: HeatmapRequest, request: Request, running: State, model: ServedModel
+) -> tuple[TranslatedHypothesis, int]:
+    answer = await work.translate(
+        running.engine,
+        model,
+        [body.text],
+        options=search_options(body),
+        target_prefix=body.target_prefix,
+        deadline=request.state.deadline,
+    )
+    found = answer.result[0].sentences
+    _check_sentence(body.sentence, len(found))
+    return found[body.sentence].hypotheses[0], len(found)
+
+
+def _check_sentence(index: int, count: int) -> None:
+    if count == 0:
+        raise Problem("empty_text", "The text has no sentence.", pointer="/text")
+    if index >= count:
+        raise Problem("no_such_sentence", f"The text has {count} sentences, counted from 0.", pointer="/sentence")
+
+
+def _draw(matrix: AttentionMatrix, format: Format, metadata: dict[str, str]) -> str:
+    title = f"Attention, {metadata['direction']}"
+    if format == "svg":
+        return to_svg(matrix, title=title, metadata=metadata)
+    if format == "html":
+        return to_html(matrix, title=title, metadata=metadata)
+    if format == "csv":
+        return to_csv(matrix)
+    return to_json(matrix, title=title, metadata=metadata)
