@@ -22,7 +22,7 @@ from nmt.config import EOS, UNK
 from nmt.errors import InputError, InputTooLong, SeveralSentences
 from nmt.prefix import BeginsWith, TargetPrefix
 from nmt.search import Hypothesis, SearchOptions, Sentence
-from nmt.sentences import sentences
+from nmt.sentences import iterate, sentences
 from nmt.text import Span, replace_surrogates, restore, split_long, words
 from nmt.tokenizer import SPACE, SPECIAL, Piece, Speller
 from nmt.translation import END, StreamedToken, TranslatedHypothesis, TranslatedSentence, Translation
@@ -167,13 +167,12 @@ class Plan:
 
     def _find(self) -> Iterator[None]:
         for number, text in enumerate(self._texts):
-            spans = sentences(text)
-            if self._prefix and len(spans) != 1:
+            if self._prefix and (count := len(sentences(text))) != 1:
                 raise SeveralSentences(
-                    f"a target prefix needs a text of one sentence, this one has {len(spans)}; send one of them"
+                    f"a target prefix needs a text of one sentence, this one has {count}; send one of them"
                 )
             index = 0
-            for span in spans:
+            for span in iterate(text):
                 for job in self._cut(number, text, span):
                     job.index = index
                     index += 1

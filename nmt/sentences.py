@@ -8,6 +8,8 @@ half of one. `docs/decisions/sentence-splitting.md` says why this is not a libra
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import regex
 
 Span = tuple[int, int]
@@ -94,7 +96,11 @@ def sentences(text: str) -> list[Span]:
     numbers of lists, nothing else; a text of marks or emoji alone is a sentence too. Linear in
     the length of the text.
     """
-    spans: list[Span] = []
+    return list(iterate(text))
+
+
+def iterate(text: str) -> Iterator[Span]:
+    """`sentences`, one after the other."""
     for line in _LINE.finditer(text):
         start, end = line.span()
         while end > start and text[end - 1].isspace():
@@ -108,10 +114,9 @@ def sentences(text: str) -> list[Span]:
         for found in _MARKS.finditer(text, start, end):
             if found.end() < end and _ends_sentence(text, start, found, end):
                 opens = _opens_quote(text, start, found)
-                spans.append((start, found.end("marks") if opens else found.start("space")))
+                yield start, found.end("marks") if opens else found.start("space")
                 start = found.end("marks") if opens else found.end()
-        spans.append((start, end))
-    return spans
+        yield start, end
 
 
 def _ends_sentence(text: str, start: int, found: regex.Match[str], end: int) -> bool:

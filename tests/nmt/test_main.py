@@ -1,13 +1,16 @@
 """The command line, run in this process with its own streams."""
 
+import argparse
 import io
 import json
+import math
 import sys
 from pathlib import Path
 
 import pytest
 
-from nmt.__main__ import main
+from nmt.__main__ import main, parser, search_options
+from nmt.search import Sampling, SearchOptions
 
 
 def feed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
@@ -23,6 +26,113 @@ def test_one_line_out_for_one_line_in(
     assert len(lines) == 6
     assert lines[1] == lines[5] == ""
     assert lines[3] == "😀"
+
+
+def test_prefix_begins_every_line(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    feed(monkeypatch, b"The cat sits.\nIt sleeps.\n")
+    assert main(["translate", "--model", str(bundle_path), "--prefix", "Le ch"]) == 0
+    lines = capfdbinary.readouterr().out.decode().splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("Le ch") for line in lines)
+
+
+def test_candidates_stand_on_lines_of_their_own_with_line_number_and_score(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    feed(monkeypatch, b"The cat sits.\n\nIt sleeps.\n")
+    assert main(["translate", "--model", str(bundle_path), "--n-best", "3"]) == 0
+    rows = [line.split("\t") for line in capfdbinary.readouterr().out.decode().splitlines()]
+    assert [row[0] for row in rows] == ["1", "1", "1", "3", "3", "3"]
+    assert [float(row[1]) for row in rows[:3]] == sorted((float(row[1]) for row in rows[:3]), reverse=True)
+
+
+def test_same_seed_draws_the_same(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    drawn = []
+    for seed in ("1", "1", "2"):
+        feed(monkeypatch, b"The cat sits on the mat.\n")
+        assert main(["translate", "--model", str(bundle_path), "--seed", seed]) == 0
+        drawn.append(capfdbinary.readouterr().out)
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_every_search_flag_reaches_the_search() -> None:
+    flags = "--beam-size 4 --n-best 2 --length-penalty 0.5 --coverage-penalty 0.2 --no-repeat-ngram-size 3"
+    sampling = "--temperature 0.7 --top-k 9 --top-p 0.8 --seed 3"
+    given = parser().parse_args(["translate", "--model", "x", *flags.split(), *sampling.split()])
+    assert search_options(given) == SearchOptions(
+        beam_size=4,
+        n_best=2,
+        length_penalty=0.5,
+        coverage_penalty=0.2,
+        no_repeat_ngram_size=3,
+        sampling=Sampling(temperature=0.7, top_k=9, top_p=0.8, seed=3),
+    )
+    assert search_options(parser().parse_args(["translate", "--model", "x"])) == SearchOptions()
+
+
+def test_score_says_mean_log_probability_and_perplexity(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    feed(monkeypatch, "The cat sits.\tLe chat dort.\nIt sleeps.\tIl dort, 猫.\n".encode())
+    assert main(["score", "--model", str(bundle_path)]) == 0
+    rows = [line.split("\t") for line in capfdbinary.readouterr().out.decode().splitlines()]
+    assert [row[2] for row in rows] == ["Le chat dort.", "Il dort, 猫."]
+    for row in rows:
+        assert float(row[1]) == pytest.approx(math.exp(-float(row[0])), rel=1e-3)
+
+
+def test_score_as_json_has_tokens_and_attention(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    feed(monkeypatch, b"The cat sits.\tLe chat dort.\n")
+    assert main(["score", "--model", str(bundle_path), "--json"]) == 0
+    (line,) = capfdbinary.readouterr().out.decode().splitlines()
+    found = json.loads(line)
+    assert [token["text"] for token in found["target_tokens"]] == ["Le", "chat", "dort", ".", "</s>"]
+    assert [token["text"] for token in found["source_tokens"]] == ["The", "cat", "sits", ".", "</s>"]
+    assert [len(row) for row in found["attention"]] == [5] * 5
+    units = len("Le chat dort.") + 1
+    assert sum(token["logprob"] for token in found["target_tokens"]) == pytest.approx(found["score"] * units, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "data", "message"),
+    [
+        (["score"], b"a\tb\nno tab\n", "line 2 of the input is not source, one tab, translation"),
+        (["score"], b"a\tb\n\tb\n", "line 2 of the input: a given pair needs text on both sides"),
+        (["translate", "--prefix", "Le"], b"One.\nOne. Two.\n", "line 2 of the input: a target prefix needs a text"),
+        (["translate", "--n-best", "9"], b"One.\n", "n_best = 9 is larger than beam_size = 5"),
+        (["translate", "--top-p", "0"], b"One.\n", "sampling.top_p = 0.0 is out of range"),
+        (["translate", "--shortlist"], b"One.\n", "this model has no shortlist"),
+    ],
+)
+def test_mistakes_in_the_input_name_the_line(
+    bundle_path: Path,
+    arguments: list[str],
+    data: bytes,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    feed(monkeypatch, data)
+    assert main([*arguments[:1], "--model", str(bundle_path), *arguments[1:]]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_every_option_is_documented() -> None:
+    text = Path("docs/command-line.md").read_text("utf-8")
+    commands = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+    for name, command in commands.choices.items():
+        section = text.split(f"## {name}\n")[1].split("\n## ")[0]
+        for action in command._actions:
+            if action.option_strings != ["-h", "--help"]:
+                assert f"`{action.option_strings[0]}" in section, f"{name} {action.option_strings[0]}"
 
 
 def test_input_that_is_not_text_names_its_line(
