@@ -6,27 +6,24 @@ S source length.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nmt.beam import Beam, Record, Sentence, length_penalty
+from nmt.beam import Beam, Record, Sentence
 from nmt.candidates import Candidates, best, drawn, gather, log_softmax, stack
-from nmt.config import BOS, EOS, PAD
+from nmt.config import EOS, PAD
 from nmt.decoder import DecoderState
+from nmt.masks import Forbidden, Masks
 from nmt.model import DecodingModel
 from nmt.options import Sampling
 from nmt.rules import Columns
-
-SPECIAL = 4
-"""Ids below are PAD, UNK, BOS and EOS; they are always the first columns."""
+from nmt.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,55 +42,6 @@ class LaneKey:
         return cls(sentence.options.rows, sentence.shortlist is not None, how)
 
 
-@dataclass(slots=True)
-class _Table:
-    """Numbers of every sentence, for arithmetic on all at once.
-
-    Attributes:
-        scores: Log-probability of each row so far, -inf where it is closed, (A, K).
-        read: The unit each row reads next, (A, K).
-        length: Units so far, (A,).
-        limit: Most units, (A,).
-        open: Slots that no finished hypothesis has taken, (A,).
-        hope: Length penalty at the limit, the kindest an open row can get, (A,).
-        bar: Score of the worst hypothesis that would be returned; -inf until there are enough, (A,).
-    """
-
-    scores: NDArray[np.float64]
-    read: NDArray[np.int64]
-    length: NDArray[np.int64]
-    limit: NDArray[np.int64]
-    open: NDArray[np.int64]
-    hope: NDArray[np.float64]
-    bar: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, sentences: Sequence[Sentence], rows: int) -> _Table:
-        """Before the first step."""
-        count = len(sentences)
-        scores = np.zeros((count, rows))
-        if sentences[0].options.sampling is None:
-            scores[:, 1:] = -np.inf  # the K rows start equal: let only the first one speak
-        return cls(
-            scores=scores,
-            read=np.full((count, rows), BOS),
-            length=np.zeros(count, np.int64),
-            limit=np.array([sentence.limit for sentence in sentences], np.int64),
-            open=np.full(count, rows),
-            hope=np.array([length_penalty(s.limit, s.options.length_penalty) for s in sentences]),
-            bar=np.full(count, -np.inf),
-        )
-
-    def select(self, places: NDArray[np.int64]) -> _Table:
-        return _Table(**{f.name: getattr(self, f.name)[places] for f in fields(self)})
-
-    def join(self, other: _Table) -> _Table:
-        joined: dict[str, Any] = {
-            f.name: np.concatenate((getattr(self, f.name), getattr(other, f.name))) for f in fields(self)
-        }
-        return _Table(**joined)
-
-
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """What the model says to the rows of some sentences.
@@ -101,22 +49,23 @@ class _Answer:
     Attributes:
         state: After the step.
         candidates: Of every row.
-        faults: Sentences whose own rules failed, and how.
-        bound: Of a sentence, the rows whose next unit a rule prescribes.
+        columns: Which id each column of the candidates is.
+        forbidden: What came of the sentences' rules.
     """
 
     state: DecoderState
     candidates: Candidates
-    faults: dict[Beam, Exception]
-    bound: dict[Beam, list[int]]
+    columns: Columns
+    forbidden: Forbidden
 
     @classmethod
     def of(cls, answers: Sequence[_Answer]) -> _Answer:
         """The answers of several lanes' worth of sentences in one."""
         state = reduce(lambda joined, answer: joined.join(answer.state), answers[1:], answers[0].state)
-        faults = {beam: error for answer in answers for beam, error in answer.faults.items()}
-        bound = {beam: rows for answer in answers for beam, rows in answer.bound.items()}
-        return cls(state, stack([answer.candidates for answer in answers]), faults, bound)
+        faults = {beam: error for answer in answers for beam, error in answer.forbidden.faults.items()}
+        bound = {beam: rows for answer in answers for beam, rows in answer.forbidden.bound.items()}
+        candidates = stack([answer.candidates for answer in answers])
+        return cls(state, candidates, answers[0].columns, Forbidden(faults, bound))
 
 
 class Lane:
@@ -126,26 +75,21 @@ class Lane:
         self.model = model
         self.device = model.device
         self.rows = key.rows
-        self.shortlisted = key.shortlisted
         self.sampling = None
         if key.sampling is not None:
             temperature, top_k, top_p = key.sampling
             self.sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
         self.beams: list[Beam] = []
         self._state: DecoderState | None = None
-        self._table: _Table | None = None
-        # remade when sentences come or go
-        self._masks: Tensor | None = None  # special units that a sentence may not use, (A, 1, 3)
-        self._outside: Tensor | None = None  # columns that are not on its shortlist, (A, 1, U)
-        self._columns = Columns()
-        self._vocabulary: Tensor | None = None
+        self._table: Table | None = None
+        self._masks: Masks | None = None  # made when needed
 
     def join(self, beams: Sequence[Beam], state: DecoderState) -> None:
         """Let sentences in; `state` has one row for each."""
         if self.rows > 1:
             rows = torch.arange(len(beams), device=self.device).repeat_interleave(self.rows)
             state = state.select(rows)
-        table = _Table.of([beam.sentence for beam in beams], self.rows)
+        table = Table.of([beam.sentence for beam in beams], self.rows)
         self._state = state if self._state is None else self._state.join(state)
         self._table = table if self._table is None else self._table.join(table)
         self.beams += beams
@@ -160,7 +104,7 @@ class Lane:
     def step(self) -> list[Beam]:
         """One unit for every open row; sentences that ended leave, their outcome set."""
         if self._masks is None:
-            self._prepare()
+            self._masks = Masks.of(self.beams, self.device)
         failed: list[Beam] = []
         answer: _Answer | None
         try:
@@ -169,86 +113,30 @@ class Lane:
             answer, failed = self._ask_one_by_one()
         return failed if answer is None else failed + self._follow(answer)
 
-    def _prepare(self) -> None:
-        """Masks and vocabulary of the sentences inside."""
-        device = self.device
-        closed = [[[True, not beam.copies, True]] for beam in self.beams]  # PAD, UNK, BOS
-        self._masks = torch.tensor(closed, device=device)
-        if not self.shortlisted:
-            return
-        lists = [beam.sentence.shortlist for beam in self.beams]
-        ids = np.unique(np.concatenate([np.arange(SPECIAL), *lists]))
-        outside = np.ones((len(lists), 1, len(ids)), np.bool_)
-        for place, own in enumerate(lists):
-            outside[place, 0, np.searchsorted(ids, own)] = False  # type: ignore[arg-type]
-        self._columns = Columns(ids)
-        self._outside = torch.from_numpy(outside).to(device)
-        self._vocabulary = torch.from_numpy(ids).to(device)
-
     def _ask(self, place: int | None) -> _Answer:
         """Step the model for all sentences, or for one of them alone; nothing of the lane changes."""
         assert self._state is not None
         assert self._table is not None
         assert self._masks is not None
-        state, read, masks, outside, beams = self._state, self._table.read, self._masks, self._outside, self.beams
+        state, read, masks, beams = self._state, self._table.read, self._masks, self.beams
         if place is not None:
             one = torch.tensor([place], device=self.device)
             rows = torch.arange(place * self.rows, (place + 1) * self.rows, device=self.device)
-            state, masks = state.select(rows, one), masks[place : place + 1]
-            outside = None if outside is None else outside[place : place + 1]
+            state, masks = state.select(rows, one), masks.select(one)
             read, beams = read[place : place + 1], [beams[place]]
         tokens = torch.from_numpy(read.reshape(-1)).to(self.device)
-        step = self.model.step(tokens, state, self._vocabulary)
+        step = self.model.step(tokens, state, masks.vocabulary)
         columns = step.logits.shape[1]
         by_sentence = (len(beams), self.rows, columns)
-        if outside is not None:
-            step.logits.view(by_sentence).masked_fill_(outside, -math.inf)
+        masks.narrow(step.logits.view(by_sentence))
         scores = log_softmax(step.logits)
-        faults, bound = self._forbid(scores.view(by_sentence), masks, beams)
+        forbidden = masks.forbid(scores.view(by_sentence), beams)
         if self.sampling is None:
             candidates = best(scores, min(self.rows, columns), step.weights)
         else:
             uniforms = np.concatenate([beam.uniforms[len(beam.trail)] for beam in beams])
             candidates = gather(*drawn(scores, self.sampling, uniforms), step.weights)
-        return _Answer(step.state, candidates, faults, bound)
-
-    def _forbid(
-        self, scores: Tensor, masks: Tensor, beams: Sequence[Beam]
-    ) -> tuple[dict[Beam, Exception], dict[Beam, list[int]]]:
-        """-inf for what is not allowed, in place: scores (A, K, U). Returns `faults` and `bound`."""
-        faults: dict[Beam, Exception] = {}
-        bound: dict[Beam, list[int]] = {}
-        ruled = [(place, beam) for place, beam in enumerate(beams) if beam.rules]
-        prescribed: dict[Beam, list[tuple[int, list[int], Tensor]]] = {}
-        for place, beam in ruled:
-            try:
-                rows = prescribed[beam] = self._prescribed(beam, scores[place])
-                bound[beam] = [row for row, _, _ in rows]
-            except Exception as error:
-                faults[beam] = error
-        scores[:, :, : masks.shape[2]].masked_fill_(masks, -math.inf)
-        for place, beam in ruled:
-            if beam in faults:
-                continue
-            try:
-                for rule in beam.rules:
-                    rule.forbid(scores[place], self._columns)
-            except Exception as error:
-                faults[beam] = error
-            for row, columns, kept in prescribed[beam]:
-                scores[place, row] = -math.inf
-                scores[place, row, columns] = kept
-        return faults, bound
-
-    def _prescribed(self, beam: Beam, scores: Tensor) -> list[tuple[int, list[int], Tensor]]:
-        """Rows that a rule leaves no choice but some ids: row, their columns, their scores (K, U) as they are."""
-        rows = []
-        for row in range(self.rows):
-            for rule in beam.rules:
-                if (ids := rule.only(row)) is not None:
-                    columns = self._columns.of(ids)
-                    rows.append((row, columns, scores[row, columns]))
-        return rows
+        return _Answer(step.state, candidates, masks.columns, forbidden)
 
     def _ask_one_by_one(self) -> tuple[_Answer | None, list[Beam]]:
         """After a failure: every sentence alone, from the state before the step; the guilty leave.
@@ -272,10 +160,10 @@ class Lane:
             return None, failed
         self.beams = [self.beams[place] for place in keep]
         self._table = self._table.select(np.array(keep))
-        self._masks = None
+        self._masks = None if self._masks is None else self._masks.select(self._tensor(np.array(keep)))
         return _Answer.of(answers), failed
 
-    def _choose(self, found: Candidates) -> tuple[Record, NDArray[np.float64]]:
+    def _choose(self, found: Candidates, columns: Columns) -> tuple[Record, NDArray[np.float64]]:
         """The K best candidates of every sentence, and the log-probabilities of those hypotheses, (A, K)."""
         assert self._table is not None
         count, rows, width = len(self.beams), self.rows, found.values.shape[1]
@@ -296,8 +184,8 @@ class Lane:
                 values.take(at),
                 total.take(at),
             )
-        if self._columns.ids is not None:
-            tokens = self._columns.ids[tokens]
+        if columns.ids is not None:
+            tokens = columns.ids[tokens]
         alive = scores > -np.inf  # false for what is not a number, too
         if rows > 1:
             alive &= np.arange(rows) < self._table.open[:, None]  # a finished hypothesis takes a slot
@@ -309,26 +197,26 @@ class Lane:
         """Extend the hypotheses by the best candidates; sentences that ended leave and are returned."""
         assert self._table is not None
         table, before = self._table, self._table.scores
-        record, scores = self._choose(answer.candidates)
+        record, scores = self._choose(answer.candidates, answer.columns)
         table.length += 1
         table.scores, table.read = scores, record.tokens
         full = table.length >= table.limit
         done = (record.tokens == EOS) | (full[:, None] & (scores > -np.inf))  # (A, K)
         finishing = done.any(axis=1).tolist()
-        faults = answer.faults
+        faults, bound = answer.forbidden.faults, answer.forbidden.bound
         for place, beam in enumerate(self.beams):
             beam.trail.append((record, place))
             if beam.special or finishing[place]:
                 try:
                     if beam not in faults:
                         if beam.apart and beam.sentence.stop is not None:
-                            self._stop(place, beam, before[place], answer.bound.get(beam, []), done[place])
+                            self._stop(place, beam, before[place], bound.get(beam, []), done[place])
                         self._account(place, beam, done[place])
                 except Exception as error:
                     faults[beam] = error
             if beam.sentence.independent and not beam.apart:
                 # the first step with a choice took the K best, from now on every row goes its own way
-                beam.apart = 0 not in answer.bound.get(beam, []) or bool((record.tokens[place] != PAD).sum() > 1)
+                beam.apart = 0 not in bound.get(beam, []) or bool((record.tokens[place] != PAD).sum() > 1)
         over = table.scores.max(axis=1) / table.hope <= table.bar
         ended: list[Beam] = []
         keep: list[int] = []
@@ -394,10 +282,11 @@ class Lane:
         assert self._state is not None
         assert self._table is not None
         kept = np.array(places)
-        self._state = self._state.select(self._tensor(rows[kept].reshape(-1)), self._tensor(kept))
+        at = self._tensor(kept)
+        self._state = self._state.select(self._tensor(rows[kept].reshape(-1)), at)
         self._table = self._table.select(kept)
+        self._masks = None if self._masks is None else self._masks.select(at)
         self.beams = [self.beams[place] for place in places]
-        self._masks = None
 
     def _clear(self) -> None:
         self.beams, self._state, self._table, self._masks = [], None, None, None
