@@ -129,28 +129,19 @@ class Engine:
 
         Close the generator to abandon the request.
         """
-        events: asyncio.Queue[list[Event]] = asyncio.Queue()
+        events: asyncio.Queue[list[Event] | None] = asyncio.Queue()
         follower = Follower(lambda batch: ticket.call(events.put_nowait, batch))
         ticket = self._admit(model, begin, units, follower)
         answer = asyncio.ensure_future(self._outcome(ticket, deadline))
-        arriving = asyncio.ensure_future(events.get())
+        answer.add_done_callback(lambda _: events.put_nowait(None))
         try:
-            while not answer.done():
-                await asyncio.wait((answer, arriving), return_when=asyncio.FIRST_COMPLETED)
-                if arriving.done():
-                    yield arriving.result()
-                    arriving = asyncio.ensure_future(events.get())
-            final = answer.result()
-            if arriving.done():
-                yield arriving.result()
-            while not events.empty():
-                yield events.get_nowait()
-            yield final
+            while (batch := await events.get()) is not None:
+                yield batch
+            yield answer.result()
         finally:
             self._leave(ticket)
             answer.cancel()
-            arriving.cancel()
-            await asyncio.gather(answer, arriving, return_exceptions=True)
+            await asyncio.gather(answer, return_exceptions=True)
 
     def _admit(
         self,

@@ -39,6 +39,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unsupported_format": (422, "There is no such format"),
     "beam_size_too_large": (422, "The beam is too wide"),
     "n_best_too_large": (422, "Too many candidates asked for"),
+    "too_many_alternatives": (422, "Too many words asked for"),
     "attention_too_large": (422, "The attention is too large to send"),
     "no_attention": (422, "This model has no attention"),
     "empty_text": (422, "There is no text"),

@@ -58,7 +58,7 @@ async def alternatives(body: AlternativesRequest, request: Request, running: Run
     check_size([body.text], settings, pointer="/text")
     check_prefix(body.target_prefix, settings)
     if body.count > settings.max_alternatives:
-        raise Problem("n_best_too_large", f"At most {settings.max_alternatives}.", pointer="/count")
+        raise Problem("too_many_alternatives", f"At most {settings.max_alternatives}.", pointer="/count")
     model = running.models.choose(body.source, body.target, body.model, body.version)
     check_text(body.text)
     await check_one_sentence(body.text)

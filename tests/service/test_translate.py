@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from nmt.options import Sampling, SearchOptions
+from nmt.quality import Flag, Judgement
 from nmt.translation import TranslatedHypothesis
 from service.schemas import TranslateAnswer
 from tests.service.conftest import Client, Serve, ask
-from tests.service.fakes import FakeLoader, shouted, write_bundle
+from tests.service.fakes import FakeLoader, FakePlan, shouted, write_bundle
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +85,22 @@ async def test_only_what_was_asked_for_is_sent(client: Client) -> None:
         (ask("Hi", beam_size=10**30), "/beam_size"),
         (ask("Hi", n_best=11, beam_size=16), "/n_best"),
         (ask("Hi", n_best=3, beam_size=2), "/n_best"),
+        (ask("Hi", length_penalty=10.5), "/length_penalty"),
+        (ask("Hi", length_penalty=-1), "/length_penalty"),
+        (ask("Hi", coverage_penalty=11), "/coverage_penalty"),
+        (ask("Hi", no_repeat_ngram_size=21), "/no_repeat_ngram_size"),
+        (ask("Hi", target_prefix=5), "/target_prefix"),
+        (ask("One. Two.", target_prefix="UN"), "/target_prefix"),
+        (ask("One.", "Two.", target_prefix="UN"), "/target_prefix"),
+        (ask("Hi", sampling=True), "/sampling"),
+        (ask("Hi", sampling={"temperature": 0}), "/sampling/temperature"),
+        (ask("Hi", sampling={"temperature": 6}), "/sampling/temperature"),
+        (ask("Hi", sampling={"top_k": -1}), "/sampling/top_k"),
+        (ask("Hi", sampling={"top_p": 0}), "/sampling/top_p"),
+        (ask("Hi", sampling={"top_p": 1.1}), "/sampling/top_p"),
+        (ask("Hi", sampling={"seed": 2**63}), "/sampling/seed"),
+        (ask("Hi", sampling={"heat": 1}), "/sampling/heat"),
+        (ask("Hi", n_best=11, sampling={}), "/n_best"),
         (ask("Hi", granularity="letter"), "/granularity"),
         (ask("Hi", **{"return": ["attention", "colour"]}), "/return/1"),
         (ask("Hi", **{"return": "attention"}), "/return"),
@@ -125,6 +143,40 @@ async def test_limits_are_those_of_the_settings(serve: Serve) -> None:
             response = await client.post("/v1/translate", json=body)
             assert (response.status_code, response.json()["code"]) == (status, code)
         assert (await client.post("/v1/translate", json=ask("a b c"))).status_code == 200
+
+
+async def test_options_reach_the_search(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[FakePlan] = []
+    prepare = FakePlan.prepare
+
+    def remember(plan: FakePlan, *arguments: Any) -> bool:
+        plans.append(plan)
+        return prepare(plan, *arguments)
+
+    monkeypatch.setattr(FakePlan, "prepare", remember)
+    sampling = {"temperature": 0.5, "top_k": 3, "top_p": 0.9, "seed": 7}
+    penalties = {"length_penalty": 0.5, "coverage_penalty": 0.2, "no_repeat_ngram_size": 3}
+    body = ask("hi you", beam_size=1, n_best=3, target_prefix="HI", sampling=sampling, **penalties)
+    answer = (await client.post("/v1/translate", json=body)).json()
+    assert len(answer["results"][0]["sentences"][0]["hypotheses"]) == 3
+    assert plans[-1].options == SearchOptions(beam_size=1, n_best=3, sampling=Sampling(**sampling), **penalties)
+    assert plans[-1].target_prefix == "HI"
+    assert plans[-1].deadline is not None
+    await client.post("/v1/translate", json=ask("Hi"))
+    assert plans[-1].options == SearchOptions()
+    assert plans[-1].target_prefix is None
+
+
+async def test_flags_have_their_places(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = (Flag("source_skipped", (0, 2)), Flag("repetition", (3, 5)), Flag("low_confidence"))
+    monkeypatch.setattr("tests.service.fakes.FakeQuality.judge", lambda *pair, **more: Judgement(0.1, flags))
+    answer = (await client.post("/v1/translate", json=ask("Hi you"))).json()
+    [sentence] = answer["results"][0]["sentences"]
+    assert sentence["flags"] == ["source_skipped", "repetition", "low_confidence"]
+    assert sentence["flag_spans"] == [
+        {"flag": "source_skipped", "side": "source", "span": [0, 2]},
+        {"flag": "repetition", "side": "target", "span": [3, 5]},
+    ]
 
 
 async def test_a_model_can_be_chosen_by_name(folder: Path, serve: Serve, loader: FakeLoader) -> None:
