@@ -53,10 +53,14 @@ def best(log_probabilities: Tensor, count: int, weights: Tensor | None) -> Candi
 
 
 def gather(values: Tensor, columns: Tensor, weights: Tensor | None) -> Candidates:
-    """Bring them to the CPU, where the bookkeeping is, in one transfer."""
-    if values.device.type == "cpu":
-        return Candidates(values.numpy(), columns.numpy(), None if weights is None else weights.numpy())
-    # columns travel as the bits of floats
+    """Bring them to the CPU, where the bookkeeping is."""
+    if values.device.type != "cpu":
+        return transfer(values, columns, weights)
+    return Candidates(values.numpy(), columns.numpy(), None if weights is None else weights.numpy())
+
+
+def transfer(values: Tensor, columns: Tensor, weights: Tensor | None) -> Candidates:
+    """From another device in one piece, so that it is waited for once; columns travel as the bits of floats."""
     parts = [values, columns.int().view(torch.float32)] + ([] if weights is None else [weights.float()])
     together = torch.cat(parts, dim=1).cpu().numpy()
     count = values.shape[1]

@@ -206,8 +206,3 @@ def beam_search(
             raise sentence.error or AssertionError("a sentence ended without outcome")
         found.append(sentence.hypotheses)
     return found
-
-
-def check_search(beam_size: int, n_best: int, alpha: float) -> None:
-    """Raise `ConfigError` unless the three go together; to be replaced by `SearchOptions`."""
-    SearchOptions(beam_size=beam_size, n_best=n_best, length_penalty=alpha)

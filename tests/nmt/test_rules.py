@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.batch import pad
-from nmt.candidates import drawn, log_softmax, most_likely
+from nmt.candidates import drawn, gather, log_softmax, most_likely, transfer
 from nmt.config import BOS, EOS, PAD, UNK
 from nmt.model import Seq2Seq
 from nmt.rules import CoveragePenalty, NoRepeat, UnknownBudget, rules_for
@@ -379,3 +379,14 @@ def test_log_softmax_in_place_equals_log_softmax() -> None:
     logits[:, ::7] = -math.inf
     expected = logits.log_softmax(dim=1)
     torch.testing.assert_close(log_softmax(logits), expected)
+
+
+@pytest.mark.parametrize("attends", [True, False])
+def test_one_transfer_brings_the_same_as_none(attends: bool) -> None:
+    values, columns = torch.randn(6, 8000).topk(5, dim=1)
+    weights = torch.rand(6, 9) if attends else None
+    near, far = gather(values, columns, weights), transfer(values, columns, weights)
+    np.testing.assert_array_equal(far.values, near.values)
+    np.testing.assert_array_equal(far.columns, near.columns)
+    assert far.columns.dtype == np.int64
+    np.testing.assert_array_equal(np.asarray(far.attention), np.asarray(near.attention))
