@@ -1,5 +1,7 @@
 /** The service's API as functions. Every failure is a `Problem` (or the `AbortError` of the caller's own signal). */
 
+import { eventsOf } from "./events.js";
+
 export class Problem extends Error {
   constructor({ code, status = 0, title = "", detail = "", requestId = "", retryAfter = null }) {
     super(title || code);
@@ -32,12 +34,14 @@ async function problemOf(response) {
   const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
   const known = { status: response.status, retryAfter: Number.isFinite(seconds) ? seconds : null };
   try {
-    const told = await response.json();
-    const { code = "", title = "", detail = "", request_id: requestId = "" } = told;
-    return new Problem({ ...known, code: String(code), title: String(title), detail: String(detail), requestId });
+    return told(await response.json(), known);
   } catch {
     return new Problem({ ...known, code: "" });
   }
+}
+
+function told({ code = "", title = "", detail = "", request_id: requestId = "", status }, known = {}) {
+  return new Problem({ status, ...known, code: String(code), title: String(title), detail: String(detail), requestId });
 }
 
 async function json(path, options) {
@@ -54,6 +58,10 @@ export const languages = () => json("v1/languages");
 
 export const limits = () => json("v1/limits");
 
+export const models = () => json("v1/models");
+
+export const model = (name) => json(`v1/models/${encodeURIComponent(name)}`);
+
 /** Whether the server is still loading models; until it has, its list of languages is not whole. */
 export async function loading() {
   try {
@@ -66,9 +74,42 @@ export async function loading() {
 
 export const translate = (body, signal) => json("v1/translate", { body, signal });
 
+export const score = (body, signal) => json("v1/score", { body, signal });
+
+export const alternatives = (body, signal) => json("v1/alternatives", { body, signal });
+
+/**
+ * Translates and tells of each event on the way; resolves with what `translate` would have answered.
+ *
+ * @param {object} body
+ * @param {AbortSignal} signal
+ * @param {Record<string, (data: any) => void>} on functions by the name of the event
+ */
+export async function stream(body, signal, on) {
+  const response = await call("v1/translate/stream", { body, signal });
+  try {
+    for await (const { event, data } of eventsOf(response.body)) {
+      if (event === "error") throw told(data);
+      if (event === "done") return data;
+      on[event]?.(data);
+    }
+  } catch (error) {
+    if (error.name === "AbortError" || error instanceof Problem) throw error;
+    throw new Problem({ code: error instanceof SyntaxError ? "bad_answer" : "network" });
+  }
+  throw new Problem({ code: "network" }); // the connection ended before the answer did
+}
+
 /** The figure's bytes as the API gives them, and the name it gives the file (if any). */
 export async function figure(format, body) {
   const response = await call(`v1/heatmap?format=${format}`, { body });
   const name = /filename="?([^";]+)"?/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
   return { blob: await response.blob(), name };
+}
+
+/** The same request for a terminal. */
+export function curl(path, body) {
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const address = new URL(path, document.baseURI).href;
+  return `curl ${quoted(address)} \\\n  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(body))}`;
 }

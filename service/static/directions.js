@@ -6,6 +6,7 @@ import { languageName, strings } from "./strings.js";
 
 export class Directions {
   #pairs = [];
+  #models = [];
   #names = new Map();
 
   constructor(onChange, onSwap) {
@@ -34,16 +35,26 @@ export class Directions {
     return this.#pairs.some((pair) => pair.source === source && pair.target === target);
   }
 
-  /** Takes the answer of `GET /v1/languages`; `wish` is the pair to begin with, if there is such a pair. */
-  fill({ languages = [], directions = [] }, wish) {
+  /** Models and versions that translate in this direction, beside the one that does so by default. */
+  get others() {
+    const [source, target] = [this.source.value, this.target.value];
+    const first = this.#pairs.find((pair) => pair.source === source && pair.target === target);
+    return this.#models
+      .filter((model) => model.source === source && model.target === target)
+      .flatMap(({ name, versions = [], version }) => {
+        const ready = versions.filter(({ status }) => status === "ready").map((each) => each.version);
+        return (ready.length > 0 ? ready : [version]).map((number) => ({ name, version: number }));
+      })
+      .filter(({ name, version }) => name !== first?.model || version !== first?.version);
+  }
+
+  /** Takes the answers of `GET /v1/languages` and `/v1/models`; `wish` is the pair to begin with, if there is such a pair. */
+  fill({ languages = [], directions = [] }, models, wish) {
     this.#pairs = directions;
+    this.#models = models.filter(({ status }) => status === "ready");
     this.#names = new Map(languages.map(({ code, name }) => [code, name]));
     const [source, target] = (preference("direction") || "en>fr").split(">");
     this.#choose(wish?.source ?? source, wish?.target ?? target);
-  }
-
-  choose(source, target) {
-    this.#choose(source, target);
   }
 
   /** The same pickers in the language of the page. */

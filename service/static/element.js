@@ -1,5 +1,7 @@
 /** Small helpers for building the page. Text enters the document through `textContent` only. */
 
+import { strings } from "./strings.js";
+
 export const byId = (id) => document.getElementById(id);
 
 /** A new HTML element: `element("span", { className: "word", textContent: text }, child, …)`. */
@@ -24,6 +26,19 @@ export function announce(message) {
   setTimeout(() => {
     region.textContent = message;
   }, 50);
+}
+
+/** Copies text and says so on the button (which has a `span` with `data-text`) for a moment. */
+export async function copyOn(button, text) {
+  const done = await copyText(text);
+  const label = button.querySelector("span");
+  const said = () => strings()[label.dataset.text];
+  label.textContent = done ? strings().copied : said();
+  announce(done ? strings().copied : strings().copy_failed);
+  setTimeout(() => {
+    label.textContent = said();
+  }, 1600);
+  return done;
 }
 
 /** Copies text; where the clipboard needs a secure address (plain http), the old way. */

@@ -14,6 +14,9 @@ export class Light {
   #shown = null;
   sentences = [];
 
+  /** Number of the sentence that is looked at beside the text: another candidate, the reader's own. */
+  beside = 0;
+
   /** `view.paint(sentenceIndex, glow, pinned)` is called with glow null to put a sentence's light out. */
   join(view) {
     this.#views.push(view);
@@ -43,7 +46,17 @@ export class Light {
   reset(sentences) {
     this.#spots = { pin: null, hover: null, focus: null };
     this.repaint();
-    this.sentences = sentences;
+    this.sentences = [...sentences];
+    this.beside = sentences.length;
+  }
+
+  /** Another sentence to look at beside the text. */
+  setBeside(sentence) {
+    if (this.active?.sentence === this.beside) {
+      this.#spots = { pin: null, hover: null, focus: null };
+      this.repaint();
+    }
+    this.sentences[this.beside] = sentence;
   }
 
   repaint() {
@@ -100,12 +113,11 @@ export class Marks {
   }
 }
 
-/** The spot an element marked by `Marks` (or a cell of the matrix) stands for. */
+/** The spot an element marked by `Marks` stands for. */
 export function spotOf(element) {
   const mark = element?.closest?.("[data-sentence]");
   if (!mark) return null;
-  const { sentence, side, token, row, column } = mark.dataset;
-  if (row !== undefined) return { sentence: Number(sentence), row: Number(row), column: Number(column) };
+  const { sentence, side, token } = mark.dataset;
   const index = Number(token);
   return {
     sentence: Number(sentence),

@@ -1,4 +1,4 @@
-/** The interlinear view: a sentence over its translation, with a ribbon for every link between them. */
+/** The ribbon view: a sentence over its translation, and ribbons for what each word looked at most. */
 
 import { element, svg } from "./element.js";
 import { Marks, interact, rove } from "./light.js";
@@ -7,7 +7,6 @@ import { strings } from "./strings.js";
 const HEIGHT = 80; // of the band the ribbons cross, in CSS pixels
 const WIDEST = 22; // a ribbon of weight 1
 const SIZES = ["display", "reading", "lead", "body"]; // names of the type scale
-const THIN = 0.08; // ribbons below this would be noise
 
 export class Lines {
   #marks = new Marks();
@@ -25,7 +24,7 @@ export class Lines {
       if (contentRect.width === width) return;
       width = contentRect.width;
       this.#fit();
-    }).observe(container.closest(".views"));
+    }).observe(container);
     document.fonts.ready.then(() => this.#fit());
     container.addEventListener("scroll", () => this.#fade(), { passive: true });
   }
@@ -103,11 +102,9 @@ export class Lines {
   /** The largest type in which the sentence fits beside nothing else; the smallest scrolls. */
   #fit() {
     if (!this.track?.isConnected || this.container.clientWidth === 0) return;
-    const style = getComputedStyle(this.container.closest(".views"));
+    const style = getComputedStyle(this.container);
     const room =
-      this.container.closest(".views").clientWidth -
-      Number.parseFloat(style.paddingLeft) -
-      Number.parseFloat(style.paddingRight);
+      this.container.clientWidth - Number.parseFloat(style.paddingLeft) - Number.parseFloat(style.paddingRight);
     const width = () => Math.max(...["source", "target"].map((side) => this.rows[side].offsetWidth));
     for (const size of SIZES) {
       this.track.dataset.size = size;
@@ -134,7 +131,7 @@ export class Lines {
         middles[side].set(Number(word.dataset.token), [box.left - frame.left + box.width / 2, box.width]);
       }
     }
-    this.#ribbons = this.sentence.links(THIN).map(([s, t, weight]) => {
+    this.#ribbons = this.sentence.links().map(([s, t, weight]) => {
       const [top, topWidth] = middles.source.get(s);
       const [bottom, bottomWidth] = middles.target.get(t);
       const middle = HEIGHT / 2;

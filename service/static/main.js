@@ -1,45 +1,58 @@
 /** The page: text in, translation out, and the light between them. */
 
 import * as api from "./api.js";
-import { Attention } from "./attention.js";
+import { Card } from "./card.js";
 import { Directions } from "./directions.js";
-import { announce, byId, copyText, element } from "./element.js";
+import { announce, byId, copyOn, element } from "./element.js";
 import { examples } from "./examples.js";
 import { Light } from "./light.js";
+import { Live } from "./live.js";
 import * as memory from "./memory.js";
 import { Message } from "./message.js";
+import { Question } from "./question.js";
 import { Mirror, Output } from "./reading.js";
-import { Sentence } from "./sentence.js";
+import { Readout } from "./readout.js";
+import { Session } from "./session.js";
 import { onLanguage, pageLanguage, setLanguage, strings } from "./strings.js";
-import { CodePointText, codePointLength } from "./text.js";
+import { codePointLength } from "./text.js";
+import { alignmentError, showFlags } from "./trust.js";
+import { Workbench } from "./workbench.js";
 
 const PAUSE = 450; // milliseconds without typing that mean "translate this"
 const SLOW = 150; // milliseconds before the page says that it waits
+const VIEWS = ["linked", "gloss", "plain"];
 
 const field = byId("text");
 const light = new Light();
+const session = new Session();
 const output = new Output(byId("output"), light, pick);
 const mirror = new Mirror(byId("mirror"), field, light, pick);
-const attention = new Attention(light, pick);
+const readout = new Readout(light);
+const card = new Card();
+const bench = new Workbench(light, { body, pick, use, model: () => session.answer.model, limits: () => limits });
+const question = new Question(light, { result: () => session.result, body, redo, undo });
 const message = new Message(() => (directions.any ? translate() : start()));
 const directions = new Directions(() => translate(), swap);
 
 let granularity = memory.preference("granularity") === "subword" ? "subword" : "word";
-let limit = Infinity;
+let view = VIEWS.includes(memory.preference("view")) ? memory.preference("view") : "linked";
+let limits = { max_characters: Infinity };
 let timer = 0;
-let running = null; // AbortController of the request under way
-let shown = null; // { answer, request, sentences } on the page
+
+/** What every request of the present result has in common. */
+function body() {
+  return session.request ?? { source: directions.source.value, target: directions.target.value, granularity };
+}
 
 // ---------------------------------------------------------------- translate
 
 async function translate() {
   clearTimeout(timer);
-  running?.abort();
-  running = null;
+  session.cancel();
   const text = field.value;
-  output.container.lang = directions.target.value;
-  field.lang = directions.source.value;
-  byId("mirror").lang = directions.source.value;
+  const request = { source: directions.source.value, target: directions.target.value, granularity };
+  output.container.lang = request.target;
+  for (const side of [field, mirror.container]) side.lang = request.source;
   if (!directions.any) return;
   if (text.trim() === "") {
     forget();
@@ -47,94 +60,126 @@ async function translate() {
     return;
   }
   const length = codePointLength(text);
-  if (length > limit) {
-    stale(shown !== null);
-    message.note(() => strings().too_long(length, limit), "error");
+  if (length > limits.max_characters) {
+    stale(session.result !== null);
+    message.note(() => strings().too_long(length, limits.max_characters), "error");
     return;
   }
-  const request = { source: directions.source.value, target: directions.target.value, granularity };
-  const controller = new AbortController();
-  running = controller;
+  const live = new Live(output.container, text);
+  const missing = await attempt(() =>
+    session.translate(text, request, {
+      start: (event) => live.start(event),
+      token: (event) => live.token(event),
+      sentence: (event) => live.sentence(event),
+    }),
+  );
+  if (missing === undefined) return;
+  show();
+  announce(strings().translated(session.result.sentences.length));
+  if (missing) message.note(() => strings().without_attention[missing]);
+}
+
+/** Runs what asks the server; undefined when it came to nothing. */
+async function attempt(work) {
   const waiting = setTimeout(() => busy(true), SLOW);
   try {
-    const { answer, missing } = await ask(text, request, controller.signal);
+    const outcome = await work();
+    if (!outcome) return undefined;
     message.clear({ settled: true });
-    show(text, request, answer);
-    if (missing) message.note(() => strings().without_attention[missing]);
+    return outcome.missing;
   } catch (problem) {
-    if (problem.name === "AbortError") return;
     if (!(problem instanceof api.Problem)) throw problem;
-    stale(shown !== null);
+    restore();
+    stale(session.result !== null);
     message.problem(problem);
+    return undefined;
   } finally {
     clearTimeout(waiting);
-    if (running === controller) {
-      running = null;
-      busy(false);
-    }
+    if (!session.busy) busy(false);
   }
 }
 
-/** With attention if there is any and it is not too large to send; else without, and `missing` says why. */
-async function ask(text, request, signal) {
-  const body = { ...request, texts: [text] };
-  try {
-    return { answer: await api.translate({ ...body, return: ["tokens", "scores", "attention"] }, signal) };
-  } catch (problem) {
-    if (!(problem.code in strings().without_attention)) throw problem;
-    return { answer: await api.translate(body, signal), missing: problem.code };
-  }
+async function redo(index, prefix) {
+  if ((await attempt(() => session.redo(index, prefix))) !== undefined) show(index);
 }
 
-function show(text, request, answer) {
-  const [result] = answer.results;
-  const source = new CodePointText(text);
-  const sentences = result.sentences.map((sentence) => new Sentence(source, sentence));
-  shown = { text, answer, request, sentences };
-  light.reset(sentences);
-  output.show(result.text, sentences);
-  mirror.show(text, sentences);
-  attention.show(sentences, { text, ...request });
+function undo(index) {
+  session.undo(index);
+  show(index);
+}
+
+function use(index, sentence) {
+  session.use(index, sentence);
+  show(index);
+}
+
+/** Puts the result on the page, with the light out. */
+function show(index = bench.picked) {
+  const { result } = session;
+  light.reset(result.sentences);
+  lay();
+  mirror.show(result);
+  bench.show(result);
+  showFlags(result, pick);
   byId("welcome").hidden = true;
-  output.container.classList.remove("is-empty");
   stale(false);
-  if (sentences.length > 0) pick(Math.min(attention.picked, sentences.length - 1), { fresh: true });
+  if (result.sentences.length > 0) pick(Math.min(index, result.sentences.length - 1), { fresh: true });
   describe();
-  announce(strings().translated(sentences.length));
+  readout.paint();
 }
 
-/** Makes a sentence the one whose ribbons and matrix are shown. */
+function lay() {
+  output.show(session.result, view, body());
+  output.container.classList.remove("is-empty");
+  output.pick(bench.picked, session.result.sentences.length);
+}
+
+/** A translation that was being written and broke off gives way to the one before it. */
+function restore() {
+  if (session.result) lay();
+  else forget();
+}
+
+/** Makes a sentence the one that is looked at. */
 function pick(index, { fresh = false } = {}) {
-  if (!shown || index < 0 || index >= shown.sentences.length) return;
-  if (!fresh && index === attention.picked) return;
-  output.pick(index, shown.sentences.length);
-  mirror.pick(index, shown.sentences.length);
-  attention.pick(index);
+  const total = session.result?.sentences.length ?? 0;
+  if (index < 0 || index >= total || (!fresh && index === bench.picked)) return;
+  output.pick(index, total);
+  mirror.pick(index, total);
+  bench.pick(index);
+  question.tellChange(session.change(index));
 }
 
 /** What was translated is gone or no longer what the field says. */
 function forget() {
-  shown = null;
+  session.forget();
   light.reset([]);
   mirror.plain(field.value);
-  attention.hide();
+  bench.hide();
+  question.tellChange(null);
+  showFlags(null);
   output.container.replaceChildren();
   output.container.classList.add("is-empty");
   stale(false);
   byId("welcome").hidden = field.value.trim() !== "" || !directions.any;
   describe();
+  readout.paint();
 }
 
-function describe() {
+async function describe() {
   const table = strings();
-  const { model, timing_ms: timing } = shown?.answer ?? {};
-  const told = model
-    ? [table.made_by(model.name, model.version), table.took(Math.max(1, Math.round(timing.queue + timing.compute)))]
-    : [];
-  byId("made-by").textContent = told.join(" · ");
-  byId("copy").disabled = !shown;
+  const { model, timing_ms: timing } = session.answer ?? {};
+  byId("made-by").hidden = !model;
+  byId("copy").disabled = !session.result;
   byId("link").disabled = field.value.trim() === "" || !directions.any;
-  if (!shown) output.container.dataset.empty = table.translation_empty;
+  output.container.dataset.empty = table.translation_empty;
+  if (!model) return;
+  byId("made-by").textContent = table.made_by(model.name, model.version);
+  byId("took").textContent = table.took(Math.max(1, Math.round(timing.queue + timing.compute)));
+  const known = await card.of(model);
+  const rate = alignmentError(known?.card ?? null);
+  byId("aer").hidden = rate === null;
+  if (rate !== null) byId("aer").textContent = strings().aer(rate.toFixed(2));
 }
 
 /** Dims a translation that is not of what the field says now. */
@@ -145,13 +190,15 @@ function stale(yes) {
 
 function busy(yes) {
   byId("panels").classList.toggle("is-busy", yes);
-  byId("output").setAttribute("aria-busy", String(yes));
+  output.container.setAttribute("aria-busy", String(yes));
+  byId("cancel").hidden = !yes;
 }
 
 // ---------------------------------------------------------------- the field
 
 function count() {
   const length = codePointLength(field.value);
+  const limit = limits.max_characters;
   const counter = byId("count");
   counter.hidden = limit === Infinity;
   if (counter.hidden) return;
@@ -164,18 +211,26 @@ function count() {
 function edited() {
   memory.dropHash();
   memory.keepDraft(field.value);
-  running?.abort();
+  if (session.busy) cancel();
   if (field.value.trim() === "") {
     forget();
     message.clear();
   } else {
     light.reset([]);
+    question.close();
     mirror.plain(field.value);
-    stale(shown !== null);
+    stale(session.result !== null);
     byId("welcome").hidden = true;
   }
   count();
   describe();
+}
+
+function cancel() {
+  session.cancel();
+  busy(false);
+  restore();
+  stale(session.result !== null);
 }
 
 function setText(text) {
@@ -184,16 +239,18 @@ function setText(text) {
   translate();
 }
 
+function soon() {
+  clearTimeout(timer);
+  timer = setTimeout(translate, PAUSE);
+}
+
 field.addEventListener("input", (event) => {
   edited();
   clearTimeout(timer);
   // An input method is still composing: its keys are not the text yet.
-  if (!event.isComposing) timer = setTimeout(translate, PAUSE);
+  if (!event.isComposing) soon();
 });
-field.addEventListener("compositionend", () => {
-  clearTimeout(timer);
-  timer = setTimeout(translate, PAUSE);
-});
+field.addEventListener("compositionend", soon);
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
@@ -203,29 +260,21 @@ document.addEventListener("keydown", (event) => {
   }
 });
 document.addEventListener("click", (event) => {
-  if (!event.target.closest("[data-sentence]") && event.target !== field) light.set("pin", null);
+  if (!event.target.closest("[data-sentence], #strip, #attention, dialog") && event.target !== field) light.set("pin", null);
 });
 
 function swap() {
-  const translated = shown && shown.text === field.value ? shown.answer.results[0].text : field.value;
-  setText(translated);
+  const current = session.result?.source === field.value ? session.result.text : field.value;
+  setText(current);
 }
 
 // ---------------------------------------------------------------- buttons
 
 async function copy(button, text) {
-  const done = await copyText(text);
-  const label = button.querySelector("span");
-  const key = label.dataset.text;
-  label.textContent = done ? strings().copied : strings()[key];
-  announce(done ? strings().copied : strings().copy_failed);
-  if (!done) message.note(() => strings().copy_failed, "error");
-  setTimeout(() => {
-    label.textContent = strings()[key];
-  }, 1600);
+  if (!(await copyOn(button, text))) message.note(() => strings().copy_failed, "error");
 }
 
-byId("copy").addEventListener("click", (event) => copy(event.currentTarget, shown.answer.results[0].text));
+byId("copy").addEventListener("click", (event) => copy(event.currentTarget, session.result.text));
 byId("link").addEventListener("click", (event) =>
   copy(event.currentTarget, memory.linkTo(directions.source.value, directions.target.value, field.value)),
 );
@@ -233,19 +282,41 @@ byId("clear").addEventListener("click", () => {
   setText("");
   field.focus();
 });
+byId("cancel").addEventListener("click", () => {
+  cancel();
+  field.focus();
+});
+byId("made-by").addEventListener("click", () => card.open(session.answer.model));
 
-for (const radio of document.querySelectorAll("[name=granularity]")) {
-  radio.checked = radio.value === granularity;
-  radio.addEventListener("change", () => {
-    granularity = radio.value;
-    memory.remember("granularity", granularity);
-    translate();
-  });
+function choose(name, value, onChange) {
+  for (const radio of document.querySelectorAll(`[name=${name}]`)) {
+    radio.checked = radio.value === value;
+    radio.addEventListener("change", () => onChange(radio.value));
+  }
 }
-for (const radio of document.querySelectorAll("[name=page-language]")) {
-  radio.checked = radio.value === pageLanguage;
-  radio.addEventListener("change", () => setLanguage(radio.value));
+choose("granularity", granularity, (value) => {
+  granularity = value;
+  memory.remember("granularity", value);
+  translate();
+});
+choose("view", view, (value) => {
+  view = value;
+  memory.remember("view", value);
+  if (session.result && !session.busy) {
+    light.set("pin", null);
+    lay();
+  }
+});
+choose("page-language", pageLanguage, setLanguage);
+
+function tint(on) {
+  output.container.classList.toggle("is-tinted", on);
+  byId("tint").setAttribute("aria-pressed", String(on));
+  byId("tint-note").hidden = !on;
+  memory.remember("tint", on ? "yes" : "no");
 }
+byId("tint").addEventListener("click", () => tint(!output.container.classList.contains("is-tinted")));
+tint(memory.preference("tint") === "yes");
 
 function offerExamples() {
   const made = (examples[directions.source.value] ?? []).map((text) => {
@@ -256,8 +327,15 @@ function offerExamples() {
   byId("examples").replaceChildren(...made);
   byId("welcome").hidden = made.length === 0 || field.value.trim() !== "";
 }
-byId("source-language").addEventListener("change", offerExamples);
-byId("swap").addEventListener("click", offerExamples);
+
+/** What belongs to a direction: examples, and the other models that serve it. */
+function turned() {
+  offerExamples();
+  bench.offerComparison(directions.others);
+}
+byId("source-language").addEventListener("change", turned);
+byId("target-language").addEventListener("change", turned);
+byId("swap").addEventListener("click", turned);
 
 // ---------------------------------------------------------------- start
 
@@ -267,9 +345,9 @@ async function start() {
   memory.keepDraft(field.value);
   mirror.plain(field.value);
   try {
-    const [languages, limits] = await Promise.all([api.languages(), api.limits()]);
-    limit = limits.max_characters ?? Infinity;
-    directions.fill(languages, hash);
+    const [languages, allowed, { models }] = await Promise.all([api.languages(), api.limits(), api.models()]);
+    limits = allowed;
+    directions.fill(languages, models, hash);
   } catch (problem) {
     if (!(problem instanceof api.Problem)) throw problem;
     message.problem(problem);
@@ -277,6 +355,7 @@ async function start() {
   } finally {
     count();
   }
+  turned();
   if (!directions.any) {
     if (await api.loading()) message.problem(new api.Problem({ code: "loading" }));
     else message.note(() => strings().no_models);
@@ -286,7 +365,6 @@ async function start() {
     describe();
     return;
   }
-  offerExamples();
   describe();
   await translate();
 }
@@ -298,7 +376,11 @@ onLanguage(() => {
   message.repeat();
   count();
   describe();
-  if (shown) attention.pick(attention.picked);
+  readout.paint();
+  if (session.result) {
+    showFlags(session.result, pick);
+    pick(bench.picked, { fresh: true });
+  }
 });
 
 start();

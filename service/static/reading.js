@@ -4,8 +4,10 @@
  */
 
 import { element } from "./element.js";
+import { gloss } from "./gloss.js";
 import { Marks, interact, rove, spotOf } from "./light.js";
 import { CodePointText, cut } from "./text.js";
+import { judge } from "./trust.js";
 
 /** The words of all sentences of a text, put into `container` between the text around them. */
 function lay(container, marks, text, sentences, side) {
@@ -18,12 +20,18 @@ function lay(container, marks, text, sentences, side) {
     holder.dataset.within = index;
     // A source span counts from the start of the text, a target span from its own sentence's.
     const shift = side === "source" ? 0 : span[0];
+    const flagged = sentence.flagSpans
+      .filter((flag) => flag.side === side)
+      .map(({ span: [start, end] }) => [start + shift, end + shift]);
     for (const part of cut(text, sentence[side], span, shift)) {
+      const warned = flagged.some(([start, end]) => part.span[0] < end && part.span[1] > start);
       if (part.token === null || !sentence.linked) {
-        holder.append(part.text);
+        holder.append(warned ? element("span", { className: "is-flagged", textContent: part.text }) : part.text);
         continue;
       }
       const word = element("span", { className: "word", textContent: part.text });
+      word.classList.toggle("is-flagged", warned);
+      if (side === "target") judge(word, sentence, part.token);
       marks.add(word, index, side, part.token);
       holder.append(word);
     }
@@ -40,9 +48,10 @@ function pickIn(container, picked, total) {
   }
 }
 
-/** The translation. */
+/** The translation, in one of three views. */
 export class Output {
   #marks = new Marks();
+  #view = "linked";
 
   constructor(container, light, onPick) {
     this.container = container;
@@ -54,14 +63,19 @@ export class Output {
     });
   }
 
-  show(text, sentences) {
+  /** @param {"linked" | "gloss" | "plain"} view */
+  show(result, view, languages) {
+    this.#view = view;
     this.#marks.clear();
-    lay(this.container, this.#marks, new CodePointText(text), sentences, "target");
+    this.container.classList.toggle("is-gloss", view === "gloss");
+    if (view === "plain") this.container.replaceChildren(result.text);
+    else if (view === "gloss") gloss(this.container, this.#marks, result, languages);
+    else lay(this.container, this.#marks, new CodePointText(result.text), result.sentences, "target");
     rove(this.container);
   }
 
   pick(index, total) {
-    pickIn(this.container, index, total);
+    pickIn(this.container, index, this.#view === "plain" ? 1 : total);
   }
 
   paint(sentence, glow, pinned) {
@@ -94,12 +108,12 @@ export class Mirror {
     this.container.replaceChildren(`${text}\u200b`);
   }
 
-  show(text, sentences) {
+  show(result) {
     this.#marks.clear();
     this.#forget();
-    this.text = new CodePointText(text);
-    this.sentences = sentences;
-    lay(this.container, this.#marks, this.text, sentences, "source");
+    this.text = result.whole;
+    this.sentences = result.sentences;
+    lay(this.container, this.#marks, this.text, result.sentences, "source");
     this.container.append("\u200b");
   }
 

@@ -1,24 +1,50 @@
-/** One translated sentence as the views want it: tokens, weights and where it stands in both texts. */
+/** One translated sentence as the views want it: tokens, weights, probabilities, flags and where it stands. */
 
 import { CodePointText } from "./text.js";
 
 /** Weights below this light nothing: what is left over when attention looks elsewhere. */
 export const FAINT = 0.05;
+/** Ribbons are drawn until this much of a word's attention is told. */
+export const TOLD = 0.75;
 
+/**
+ * @typedef {{text: string, span: [number, number] | null, special?: boolean, logprob?: number}} Token
+ * @typedef {{flag: string, side: "source" | "target", span: [number, number]}} FlagSpan
+ * @typedef {{sentence: number, row: number | null, column: number | null}} Spot a word of one side, or a cell (both)
+ * @typedef {{text: string, target_prefix?: string, translation?: string, model?: string, version?: number}} Origin
+ *   what `POST /v1/heatmap` needs to draw this sentence, when that is not what the whole text gives on its own
+ */
 export class Sentence {
-  constructor(sourceText, answer) {
-    const best = answer.hypotheses[0];
-    this.sourceSpan = answer.source_span;
+  /**
+   * @param {CodePointText} whole the text it is a sentence of
+   * @param {object} answer the API's SentenceAnswer
+   * @param {{offset?: number, origin?: Origin | null, candidate?: number}} how `offset` is added to source spans (the
+   *   sentence was sent alone); `candidate` is the place in the n-best list
+   */
+  constructor(whole, answer, { offset = 0, origin = null, candidate = 0 } = {}) {
+    const best = answer.hypotheses[candidate];
+    const shift = (span) => span && [span[0] + offset, span[1] + offset];
+    this.origin = origin;
+    this.sourceSpan = shift(answer.source_span);
     this.targetSpan = answer.target_span;
     this.flags = answer.flags ?? [];
+    /** @type {FlagSpan[]} */
+    this.flagSpans = (answer.flag_spans ?? []).map((flag) =>
+      flag.side === "source" ? { ...flag, span: shift(flag.span) } : flag,
+    );
     this.confidence = best?.confidence ?? null;
-    this.source = best?.source_tokens ?? [];
+    this.score = best?.score ?? null;
+    this.perplexity = best?.perplexity ?? null;
+    this.targetText = new CodePointText(best?.text ?? "");
+    /** @type {Token[]} */
+    this.source = (best?.source_tokens ?? []).map((token) => ({ ...token, span: shift(token.span) }));
+    /** @type {Token[]} */
     this.target = best?.target_tokens ?? [];
     this.weights = best?.attention?.data ?? null; // (T, S)
-    const targetText = new CodePointText(best?.text ?? "");
+    this.changed = new Set(); // places of target tokens that an earlier translation did not have
     this.names = {
-      source: this.source.map((token) => visible(token, sourceText)),
-      target: this.target.map((token) => visible(token, targetText)),
+      source: this.source.map((token) => visible(token, whole)),
+      target: this.target.map((token) => visible(token, this.targetText)),
     };
   }
 
@@ -26,23 +52,38 @@ export class Sentence {
     return Boolean(this.weights?.length);
   }
 
-  /** Links worth drawing, as [source, target, weight], between tokens a reader can see. */
-  links(least = FAINT) {
+  get text() {
+    return this.targetText.text;
+  }
+
+  /** Probability of a target token, or null. */
+  probability(row) {
+    const { logprob } = this.target[row];
+    return Number.isFinite(logprob) ? Math.exp(logprob) : null;
+  }
+
+  /** What stands before a target token: the prefix that leads to it. */
+  before(row) {
+    const { span } = this.target[row];
+    return span ? this.targetText.slice(0, span[0]) : this.text;
+  }
+
+  /** Links worth drawing, as [source, target, weight]: the largest of each word until TOLD of its attention. */
+  links() {
     const found = [];
     this.weights?.forEach((row, t) => {
       if (this.target[t].special) return;
-      row.forEach((weight, s) => {
-        if (weight >= least && !this.source[s].special) found.push([s, t, weight]);
-      });
+      let told = 0;
+      for (const [weight, s] of row.map((w, i) => [w, i]).sort((a, b) => b[0] - a[0])) {
+        if (told >= TOLD || weight < FAINT) break;
+        told += weight;
+        if (!this.source[s].special) found.push([s, t, weight]);
+      }
     });
     return found;
   }
 
-  /**
-   * What a spot lights: weights for both sides (index -> weight) and the tokens it stands on.
-   *
-   * @param {{row: number | null, column: number | null}} spot a word of one side, or a cell (both)
-   */
+  /** What a spot lights: weights for both sides (index -> weight) and the tokens it stands on. */
   glow({ row, column }) {
     const source = new Map();
     const target = new Map();

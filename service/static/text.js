@@ -49,8 +49,9 @@ export class CodePointText {
 export const codePointLength = (text) => new CodePointText(text).length;
 
 /**
- * Cuts a text at the spans of its tokens: `[{text, token}]`, token null between them. Spans that
- * overlap an earlier one (two pieces of one character) are cut or left out, so no text repeats.
+ * Cuts a text at the spans of its tokens: `[{text, token, span}]`, token null between them, `span` where
+ * it stands in the text. Spans that overlap an earlier one (two pieces of one character) are cut or left
+ * out, so no text repeats.
  *
  * @param {CodePointText} text
  * @param {{span: [number, number] | null}[]} tokens
@@ -63,15 +64,16 @@ export function cut(text, tokens, [start, end], shift = 0) {
     .filter(({ span }) => span && span[1] > span[0])
     .sort((a, b) => a.span[0] - b.span[0] || a.index - b.index);
   const parts = [];
+  const part = (from, to, token) => ({ text: text.slice(from, to), token, span: [from, to] });
   let at = start;
   for (const { span, index } of placed) {
     const from = Math.max(span[0] + shift, at);
     const to = Math.min(span[1] + shift, end);
     if (to <= from) continue;
-    if (from > at) parts.push({ text: text.slice(at, from), token: null });
-    parts.push({ text: text.slice(from, to), token: index });
+    if (from > at) parts.push(part(at, from, null));
+    parts.push(part(from, to, index));
     at = to;
   }
-  if (at < end) parts.push({ text: text.slice(at, end), token: null });
+  if (at < end) parts.push(part(at, end, null));
   return parts;
 }

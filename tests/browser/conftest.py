@@ -32,6 +32,9 @@ PATIENCE = 20_000
 """Milliseconds until a page that does not do what it should is given up; a busy machine is slow."""
 
 QUESTION = "How are you today?"
+ANSWER = "Comment vas tu aujourd'hui ?"
+STREAM = "**/v1/translate/stream"
+"""Where the page asks for translations."""
 
 Open = Callable[..., "Page"]
 
@@ -93,18 +96,26 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the real application with fake translators for en-fr, fr-en and en-zh."""
+def loader() -> Any:
+    """What loads the server's models, and keeps them."""
+    from tests.browser.fake import Loader
+
+    return Loader()
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory, loader: Any) -> Iterator[str]:
+    """Address of the real application with fake translators for en-fr (two of them), fr-en and en-zh."""
     import uvicorn
 
     from service.app import create_app
     from service.settings import Settings
-    from tests.browser.fake import load, write_bundle
+    from tests.browser.fake import write_bundle
 
     folder = tmp_path_factory.mktemp("models")
-    for name in ("en-fr", "fr-en", "en-zh"):
+    for name in ("en-fr", "en-fr-quiet", "fr-en", "en-zh"):
         write_bundle(folder, name)
-    app = create_app(Settings(models=(folder,), max_characters=2000, max_attention_cells=3000), load=load)
+    app = create_app(Settings(models=(folder,), max_characters=2000, max_attention_cells=12_000), load=loader)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))

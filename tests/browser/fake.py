@@ -1,27 +1,41 @@
-"""A translator that needs no model: a few sentences by heart, the rest in capitals and backwards."""
+"""A translator that needs no model: a few sentences by heart, the rest in capitals and backwards.
+
+It stands behind the real application, so that what the page shows has come the whole way. A sentence
+with the word "slow" takes its time, one with "skip" is flagged, one with "doubt" holds a doubtful word.
+"""
 
 from __future__ import annotations
 
-import re
+import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nmt.alignment import AttentionMatrix, Token
-from nmt.translator import TranslatedHypothesis, TranslatedSentence, Translation
+from nmt.options import SearchOptions
+from nmt.quality import Flag, Judgement
+from nmt.search import Sentence
+from nmt.text import words
+from nmt.translation import END, Alternative, StreamedToken, TranslatedHypothesis
+from tests.service.fakes import FakeBundle, FakePlan, FakeRunningSet, FakeTranslator
 
-_SENTENCE = re.compile(r"[^\s.?!\u3002][^.?!\u3002\n]*[.?!\u3002]*|\S")
-_WORD = re.compile(r"[\u4e00-\u9fff]|\w+(?:['-]\w+)*|[^\w\s]")
+SLOW = 0.15
+"""Seconds for each word of a slow sentence."""
+SURE = -0.05
+DOUBTFUL = math.log(0.2)
+AER = 0.21
 
 BY_HEART = {
     "How are you today?": (
-        "Comment allez-vous aujourd'hui ?",
+        "Comment vas tu aujourd'hui ?",
         [
             [0.81, 0.11, 0.04, 0.02, 0.01, 0.01],
             [0.06, 0.47, 0.42, 0.03, 0.01, 0.01],
+            [0.01, 0.11, 0.82, 0.03, 0.02, 0.01],
             [0.01, 0.01, 0.02, 0.93, 0.02, 0.01],
             [0.01, 0.01, 0.01, 0.03, 0.92, 0.02],
             [0.01, 0.01, 0.01, 0.01, 0.06, 0.90],
@@ -30,57 +44,138 @@ BY_HEART = {
 }
 
 
+class Judge:
+    """Confident, but for a source that says it was skipped."""
+
+    def __init__(self, text: str) -> None:
+        at = text.find("skip")
+        self.flags = () if at < 0 else (Flag("source_skipped", (at, at + 4)),)
+
+    def judge(self, subwords: AttentionMatrix, words: AttentionMatrix, *, unknown: int = 0) -> Judgement:
+        """What the page shall show."""
+        return Judgement(0.84, self.flags)
+
+
+class Plan(FakePlan):
+    """The sentences of a request."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._matrices: dict[int, AttentionMatrix] = {}
+
+    def accept(self, sentence: Sentence) -> None:
+        """Write down the candidates: the one by rule, and others that shout louder."""
+        job = self._job(sentence)
+        text = self.texts[job.text]
+        whole, weights = self.translation(text[slice(*job.span)])
+        candidates = [(whole, weights), *((f"{whole} {'OUI ' * rank}".strip(), None) for rank in range(1, 9))]
+        job.hypotheses = tuple(
+            hypothesis(text, job.span, target, rows, score=-0.31 * (rank + 1))
+            for rank, (target, rows) in enumerate(candidates[: self.options.n_best])
+        )
+
+    def translation(self, sentence: str) -> tuple[str, list[list[float]] | None]:
+        """The translation by rule, and its weights if they are known."""
+        target, weights = by_rule(sentence)
+        if self.translator.shout:
+            target = target.lower()
+        if self.target_prefix is None:
+            return target, weights
+        begun = len(words(self.target_prefix))
+        rest = [slice(*span) for span in words(target)[begun:]]
+        space = "" if self.target_prefix.endswith(" ") else " "
+        # What comes after another beginning is said in small letters.
+        return (self.target_prefix + space + " ".join(target[span].lower() for span in rest)).strip(), None
+
+    def source_tokens(self, which: Any) -> tuple[Token, ...]:
+        """The columns of a stream's attention rows."""
+        return self._drawn(which).source
+
+    def token(self, sentence: Sentence, index: int) -> StreamedToken:
+        """A word as it is written."""
+        matrix = self._drawn(sentence)
+        row = min(index, len(matrix.target) - 1)
+        token = matrix.target[row]
+        added = "" if token.special else (" " if row else "") + token.text
+        return StreamedToken(token, added if index == row else "", matrix.weights[row])
+
+    def _drawn(self, which: Any) -> AttentionMatrix:
+        job = self._job(which)
+        text = self.texts[job.text]
+        if id(job) not in self._matrices:
+            self._matrices[id(job)] = _words(text, job.span, *self.translation(text[slice(*job.span)]))
+        return self._matrices[id(job)]
+
+
+class Alternatives(Plan):
+    """The word by rule, two others, and the end."""
+
+    def result(self) -> Any:
+        """Most likely first."""
+        prefix = self.target_prefix or ""
+        target, _ = by_rule(self.texts[0].strip())
+        begun = len(words(prefix))
+        following = [target[slice(*span)] for span in words(target)]
+        own = following[begun] if begun < len(following) else ""
+        found = [(own, 0.83), ("vont", 0.07), ("<b>allez</b>", 0.05), ("", 0.004)]
+        return [Alternative(word, share, prefix + word) for word, share in found][: self.options.beam_size]
+
+
+class Scores(Plan):
+    """Forced decoding: the first word surprises."""
+
+    def result(self) -> Any:
+        """One hypothesis for each pair."""
+        return [
+            hypothesis(source, (0, len(source)), target, None, score=-1.5, first=DOUBTFUL)
+            for source, target in self.pairs
+        ]
+
+    pairs: Sequence[tuple[str, str]] = ()
+
+
 @dataclass
-class FakeConfig:
-    """A configuration with nothing in it that matters here."""
-
-    format_version: int = 1
-
-
-@dataclass
-class FakeBundle:
-    """What the service asks of a bundle."""
-
-    source: str
-    target: str
-    sha256: str = "0" * 64
-    card: dict[str, Any] = field(default_factory=dict)
-    config: Any = field(default_factory=FakeConfig)
-
-
-@dataclass
-class FakeTranslator:
+class Translator(FakeTranslator):
     """Stands in for `nmt.translator.Translator`."""
 
-    bundle: FakeBundle
-    device: str = "cpu"
-    has_attention: bool = True
+    def plan(self, texts: Sequence[str], *, lazy: bool = False, **more: Any) -> Plan:
+        """See `Plan`."""
+        return Plan(self, texts, **more)
 
-    def translate(self, texts: Sequence[str], *, beam_size: int = 5, n_best: int = 1) -> list[Translation]:
-        """One translation for each text, sentence by sentence."""
-        return [self._translate(text) for text in texts]
+    def plan_alternatives(self, text: str, *, count: int = 5, **more: Any) -> Any:
+        """See `Alternatives`."""
+        plan = Alternatives(self, [text], options=SearchOptions(beam_size=count), **more)
+        plan.prepare()
+        return plan
 
-    def attend(self, source_text: str, target_text: str) -> TranslatedHypothesis:
-        """The attention of a given pair, spread evenly."""
-        return _hypothesis(source_text, (0, len(source_text)), target_text, None)
-
-    def _translate(self, text: str) -> Translation:
-        made, sentences, at = "", [], 0
-        for match in _SENTENCE.finditer(text):
-            span = (match.start(), match.start() + len(match.group().rstrip()))
-            target, weights = _by_rule(text[slice(*span)])
-            made += text[at : span[0]]
-            where = (len(made), len(made) + len(target))
-            made += target
-            at = span[1]
-            sentences.append(TranslatedSentence(span, where, (), (_hypothesis(text, span, target, weights),)))
-        return Translation(made + text[at:], tuple(sentences))
+    def plan_score(self, pairs: Sequence[tuple[str, str]], *, deadline: float | None = None) -> Any:
+        """See `Scores`."""
+        plan = Scores(self, [source for source, _ in pairs], options=SearchOptions(beam_size=1), deadline=deadline)
+        plan.pairs = pairs
+        plan.prepare()
+        return plan
 
 
-def load(path: Path, device: str) -> FakeTranslator:
-    """The loader for `create_app`: the folder's name says the direction."""
-    source, _, target = path.parent.name.partition("-")
-    return FakeTranslator(FakeBundle(source, target))
+def linger(running: FakeRunningSet) -> None:
+    """Runs after every step: slow sentences take their time."""
+    if any("slow" in sentence.owner[1] for sentence in running.inside):  # type: ignore[index]
+        time.sleep(SLOW)
+
+
+class Loader:
+    """For `create_app`: the folder's name says the direction. Keeps what it made, by name."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, Translator] = {}
+
+    def __call__(self, path: Path, device: str) -> Translator:
+        """A translator; a name of three parts lowers its voice."""
+        name = path.parent.name
+        source, target, *more = name.split("-")
+        card = {"title": f"Card of {name}", "evaluation": {"bleu": {"score": 46.19}, "aer": AER}}
+        bundle = FakeBundle(source, target, f"{len(name):064x}", card)
+        self.made[name] = Translator(bundle, after=linger, shout="".join(more))
+        return self.made[name]
 
 
 def write_bundle(folder: Path, name: str) -> None:
@@ -90,39 +185,54 @@ def write_bundle(folder: Path, name: str) -> None:
     (path / "manifest.json").write_text("{}")
 
 
-def _by_rule(sentence: str) -> tuple[str, list[list[float]] | None]:
+def by_rule(sentence: str) -> tuple[str, list[list[float]] | None]:
+    """What becomes of a sentence."""
+    sentence = sentence.strip()
     if sentence in BY_HEART:
         return BY_HEART[sentence]
-    words = _WORD.findall(sentence)
-    target = " ".join(word.upper() for word in reversed(words))
-    count = len(words)
+    found = [sentence[slice(*span)] for span in words(sentence)]
+    count = len(found)
     sharp, rest = 0.8, 0.2 / max(1, count)
     rows = [[sharp if s == count - 1 - t else rest for s in range(count + 1)] for t in range(count)]
-    return target, [*rows, [rest] * count + [sharp]]
+    return " ".join(word.upper() for word in reversed(found)), [*rows, [rest] * count + [sharp]]
 
 
-def _hypothesis(
-    text: str, span: tuple[int, int], target: str, weights: list[list[float]] | None
+def hypothesis(
+    text: str,
+    span: tuple[int, int],
+    target: str,
+    weights: list[list[float]] | None,
+    *,
+    score: float = -0.31,
+    first: float = SURE,
 ) -> TranslatedHypothesis:
-    words = _matrix(text, span, target, weights)
-    return TranslatedHypothesis(target, -0.31, 0.84, words=words, subwords=_split(words, text, target))
+    """A candidate; weights that do not fit are spread evenly."""
+    matrix = _split(_words(text, span, target, weights, first), text, target)
+    return TranslatedHypothesis(target, score, matrix, text, Judge(text))  # type: ignore[arg-type]
 
 
-def _matrix(text: str, span: tuple[int, int], target: str, weights: list[list[float]] | None) -> AttentionMatrix:
-    end = Token("</s>", None, special=True)
-    source = [Token(m.group(), m.span()) for m in _WORD.finditer(text, *span)] + [end]
-    rows = [Token(m.group(), m.span(), logprob=-0.05) for m in _WORD.finditer(target)] + [end]
-    if weights is None or np.shape(weights) != (len(rows), len(source)):
-        weights = np.full((len(rows), len(source)), 1 / len(source)).tolist()
-    return AttentionMatrix(tuple(source), tuple(rows), np.array(weights, dtype=np.float32))
+def _words(
+    text: str, span: tuple[int, int], target: str, weights: list[list[float]] | None, first: float = SURE
+) -> AttentionMatrix:
+    def logprob(place: int, word: str) -> float:
+        return first if place == 0 else DOUBTFUL if word.lower() == "doubt" else SURE
+
+    source = [Token(text[a:b], (a, b)) for a, b in words(text) if span[0] <= a < span[1]]
+    rows = [
+        Token(target[a:b], (a, b), False, logprob(place, target[a:b])) for place, (a, b) in enumerate(words(target))
+    ]
+    shape = (len(rows) + 1, len(source) + 1)
+    if weights is None or np.shape(weights) != shape:
+        weights = np.full(shape, 1 / shape[1]).tolist()
+    end = Token(END.text, None, True, SURE)
+    return AttentionMatrix((*source, END), (*rows, end), np.array(weights, dtype=np.float32))
 
 
-def _split(words: AttentionMatrix, source_text: str, target_text: str) -> AttentionMatrix:
+def _split(matrix: AttentionMatrix, source_text: str, target_text: str) -> AttentionMatrix:
     """The same with every word of more than four letters in two pieces."""
-    source, columns = _pieces(words.source, source_text)
-    target, rows = _pieces(words.target, target_text)
-    counts = np.bincount(columns)
-    weights = words.weights[np.ix_(rows, columns)] / counts[columns]
+    source, columns = _pieces(matrix.source, source_text)
+    target, rows = _pieces(matrix.target, target_text)
+    weights = matrix.weights[np.ix_(rows, columns)] / np.bincount(columns)[columns]
     return AttentionMatrix(tuple(source), tuple(target), weights.astype(np.float32))
 
 
@@ -136,6 +246,7 @@ def _pieces(tokens: Sequence[Token], text: str) -> tuple[list[Token], list[int]]
             spans = [(start, start + 3), (start + 3, end)]
         for span in spans:
             piece = token.text if span is None else text[slice(*span)]
-            pieces.append(Token(piece, span, token.special, token.logprob))
+            share = None if token.logprob is None else token.logprob / len(spans)
+            pieces.append(Token(piece, span, token.special, share))
             places.append(place)
     return pieces, places

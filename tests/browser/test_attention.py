@@ -1,8 +1,7 @@
-"""The light on linked words, the matrix and its downloads say what the API says."""
+"""The light on linked words and the matrix say what the API says."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +11,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import QUESTION, Open
 
 EMOJI = "😀👩‍👩‍👧 one two three."
+HUNDRED = " ".join(f"w{number}" for number in range(99))
+"""A hundred tokens on either side, with the end."""
 
 
 def ask(server: str, text: str, granularity: str = "word") -> list[dict[str, Any]]:
@@ -31,24 +32,53 @@ def lit(page: Page, where: str) -> dict[str, float]:
     )
 
 
+def shades(page: Page) -> list[list[float]]:
+    """What is drawn in every cell, by row and column: all cells of one shade are one path."""
+    drawn: list[list[float]] = page.evaluate(
+        """() => {
+            const pattern = document.querySelector("#matrix pattern");
+            const size = Number(pattern.getAttribute("width"));
+            const box = document.querySelector("#matrix pattern + rect");
+            const [rows, columns] = ["height", "width"].map((name) => Math.round(box.getAttribute(name) / size));
+            const drawn = Array.from({ length: rows }, () => new Array(columns).fill(0));
+            for (const path of document.querySelectorAll("#matrix .cell")) {
+                for (const [, x, y] of path.getAttribute("d").matchAll(/M([\\d.]+) ([\\d.]+)/g)) {
+                    drawn[Math.floor(y / size)][Math.floor(x / size)] += Number(path.getAttribute("fill-opacity"));
+                }
+            }
+            return drawn;
+        }"""
+    )
+    return drawn
+
+
+def cell(page: Page, row: int, column: int) -> tuple[float, float]:
+    """Where the middle of a cell is on the screen."""
+    page.locator("#matrix").scroll_into_view_if_needed()
+    box = page.locator("#matrix .cells").bounding_box()
+    size = float(page.locator("#matrix pattern").get_attribute("width") or 0)
+    assert box
+    return box["x"] + (column + 0.5) * size, box["y"] + (row + 0.5) * size
+
+
 def test_cells_equal_the_numbers_of_the_api(open_page: Open, server: str) -> None:
     page = open_page(QUESTION)
     expected = ask(server, QUESTION)[0]["hypotheses"][0]["attention"]["data"]
-    drawn = page.locator("#heatmap .cell .ink").evaluate_all(
-        "cells => cells.map((c) => c.getAttribute('fill-opacity'))"
-    )
-    assert [float(weight) for weight in drawn] == [pytest.approx(w, abs=1e-4) for row in expected for w in row]
+    for drawn, row in zip(shades(page), expected, strict=True):
+        assert drawn == pytest.approx(row, abs=0.5 / 255 + 1e-4)  # a screen has 255 shades
+    assert page.locator("#matrix .number").all_text_contents() == [f"{w:.2f}" for row in expected for w in row]
+    expect(page.locator("#numbers td")).to_have_count(37)
     written = page.locator("#numbers tbody td").all_text_contents()
     assert written == [f"{weight:.2f}" for row in expected for weight in row]
 
 
 def test_pointing_at_a_translated_word_lights_its_sources(open_page: Open) -> None:
     page = open_page(QUESTION)
-    page.locator("#output .word", has_text="allez-vous").hover()
+    page.locator("#output .word", has_text="vas").hover()
     assert lit(page, "#mirror") == {"How": 0.06, "are": 0.47, "you": 0.42}
     assert lit(page, "#lines") == {"How": 0.06, "are": 0.47, "you": 0.42}
-    expect(page.locator("#output .is-self")).to_have_text("allez-vous")
-    expect(page.locator("#readout")).to_have_text("allez-vous attends to are 0.47, you 0.42, How 0.06")
+    expect(page.locator("#output .is-self")).to_have_text("vas")
+    expect(page.locator("#readout")).to_have_text("vas looked at are 0.47, you 0.42, How 0.06")
 
 
 def test_pointing_at_a_source_word_lights_its_translations(open_page: Open) -> None:
@@ -56,7 +86,7 @@ def test_pointing_at_a_source_word_lights_its_translations(open_page: Open) -> N
     box = page.locator("#mirror .word", has_text="are").bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    assert lit(page, "#output") == {"Comment": 0.11, "allez-vous": 0.47}
+    assert lit(page, "#output") == {"Comment": 0.11, "vas": 0.47, "tu": 0.11}
     page.locator("#lines .word", has_text="today").hover()
     assert lit(page, "#output") == {"aujourd'hui": 0.93}
 
@@ -78,20 +108,41 @@ def test_emoji_before_a_word_do_not_shift_the_light(open_page: Open) -> None:
     assert list(lit(page, "#mirror")) == ["two"]
     page.locator("#lines .word[data-side=source]", has_text="three").hover()
     assert list(lit(page, "#output")) == ["THREE"]
+    page.locator("[name=view][value=gloss]").check()
+    pairs = page.locator("#output .gloss").evaluate_all(
+        "all => all.map((e) => [...e.children].map((c) => c.textContent))"
+    )
+    assert ["two", "TWO"] in pairs
+
+
+def test_the_interlinear_view_keeps_the_order_of_the_source(open_page: Open) -> None:
+    page = open_page(QUESTION)
+    page.locator("[name=view][value=gloss]").check()
+    pairs = page.locator("#output .gloss").evaluate_all(
+        "all => all.map((e) => [...e.children].map((c) => c.textContent))"
+    )
+    assert pairs == [["How", "Comment"], ["are", "vas"], ["you", "tu"], ["today", "aujourd'hui"], ["?", "?"]]
+    page.locator("#output .word", has_text="tu").hover()
+    assert lit(page, "#output") == {"are": 0.11, "you": 0.82}
+    page.reload()
+    expect(page.locator("#output .gloss")).to_have_count(5)
+    page.locator("[name=view][value=plain]").check()
+    expect(page.locator("#output")).to_have_text("Comment vas tu aujourd'hui ?")
+    expect(page.locator("#output .word")).to_have_count(0)
 
 
 def test_a_cell_lights_its_pair(open_page: Open) -> None:
     page = open_page(QUESTION)
-    page.locator("#heatmap .cell[data-row='1'][data-column='2']").hover()
+    page.mouse.move(*cell(page, 1, 2))
     assert lit(page, "#mirror") == {"you": 0.42}
-    expect(page.locator("#output .is-self")).to_have_text("allez-vous")
-    expect(page.locator("#readout")).to_have_text("allez-vous attends to you: 0.42")
+    expect(page.locator("#output .is-self")).to_have_text("vas")
+    expect(page.locator("#readout")).to_have_text("vas from you, 0.42")
 
 
 def test_a_click_pins_and_another_lets_go(open_page: Open) -> None:
     page = open_page(QUESTION)
     page.locator("#output .word", has_text="Comment").click()
-    page.locator("#output .word", has_text="allez-vous").hover()
+    page.locator("#output .word", has_text="vas").hover()
     expect(page.locator("#output .is-self")).to_have_text("Comment")
     page.locator("#output .word", has_text="Comment").click()
     page.mouse.move(0, 0)
@@ -102,23 +153,47 @@ def test_a_click_pins_and_another_lets_go(open_page: Open) -> None:
     expect(page.locator("#output .is-self")).to_have_count(0)
 
 
-def test_the_keyboard_walks_along_words_across_links_and_over_cells(open_page: Open) -> None:
+def test_a_touch_pins_a_word(open_page: Open) -> None:
+    page = open_page(QUESTION, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page.locator("#output .word", has_text="aujourd'hui").tap()
+    expect(page.locator("#output .is-pinned")).to_have_text("aujourd'hui")
+    assert lit(page, "#mirror") == {"today": 0.93}
+    expect(page.locator("#choices button")).to_have_count(4)
+
+
+def test_the_keyboard_walks_along_words_and_across_links(open_page: Open) -> None:
     page = open_page(QUESTION)
-    first = page.locator("#lines .word[data-side=source]").first
-    page.locator("[name=granularity]:checked").focus()
+    page.locator("#tab-attention").focus()
     page.keyboard.press("Tab")
-    expect(first).to_be_focused()
+    expect(page.locator("#lines .word[data-side=source]").first).to_be_focused()
     page.keyboard.press("ArrowRight")
-    assert lit(page, "#output") == {"Comment": 0.11, "allez-vous": 0.47}
+    assert lit(page, "#output") == {"Comment": 0.11, "vas": 0.47, "tu": 0.11}
     page.keyboard.press("ArrowDown")
-    expect(page.locator("#lines .word", has_text="allez-vous")).to_be_focused()
+    expect(page.locator("#lines .word", has_text="vas")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator("#lines .word", has_text="allez-vous")).to_have_attribute("aria-pressed", "true")
-    page.keyboard.press("Escape")
+    expect(page.locator("#lines .word", has_text="vas")).to_have_attribute("aria-pressed", "true")
+
+
+def test_arrows_walk_the_cells_and_the_live_region_says_them(open_page: Open) -> None:
+    page = open_page(QUESTION)
+    page.locator("#end-mark").focus()
     page.keyboard.press("Tab")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#readout")).to_have_text("allez-vous attends to are: 0.47")
+    expect(page.locator("#matrix")).to_be_focused()
+    said = page.locator("#readout[aria-live=polite]")
+    expect(said).to_have_text("Comment from How, 0.81")
+    for key, told in (
+        ("ArrowDown", "vas from How, 0.06"),
+        ("ArrowRight", "vas from are, 0.47"),
+        ("End", "vas from end of sentence, 0.01"),
+        ("Control+Home", "Comment from How, 0.81"),
+        ("ArrowLeft", "Comment from How, 0.81"),
+    ):
+        page.keyboard.press(key)
+        expect(said).to_have_text(told)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")  # one stop for the whole matrix
+    expect(page.locator("#matrix")).not_to_be_focused()
+    expect(said).to_have_text("Comment from How, 0.81")
 
 
 def test_the_caret_lights_the_word_it_stands_in(open_page: Open) -> None:
@@ -126,7 +201,17 @@ def test_the_caret_lights_the_word_it_stands_in(open_page: Open) -> None:
     page.locator("#text").focus()
     page.keyboard.press("Home")
     expect(page.locator("#mirror .is-self")).to_have_text("How")
-    assert lit(page, "#output") == {"Comment": 0.81, "allez-vous": 0.06}
+    assert lit(page, "#output") == {"Comment": 0.81, "vas": 0.06}
+
+
+def test_ribbons_tell_the_largest_links_until_three_quarters(open_page: Open) -> None:
+    page = open_page(QUESTION)
+    # Comment: 0.81; vas: 0.47 + 0.42; tu: 0.82; aujourd'hui: 0.93; ?: 0.92
+    widths = page.locator("#lines .ribbon").evaluate_all(
+        "all => all.map((e) => Number(e.getAttribute('stroke-width')))"
+    )
+    assert len(widths) == 6
+    assert all(width > 0 for width in widths)
 
 
 def test_a_click_picks_the_sentence(open_page: Open, server: str) -> None:
@@ -151,14 +236,76 @@ def test_subwords_are_shown_when_asked_for_and_remembered(open_page: Open, serve
     expect(page.locator("#lines .word[data-side=source]")).to_have_count(len(tokens) - 1)
 
 
-@pytest.mark.parametrize("format", ["svg", "csv", "json", "html"])
-def test_a_download_is_what_the_api_gives(open_page: Open, server: str, format: str) -> None:
-    text = f"{QUESTION} One two three."
-    page = open_page(text)
-    page.locator("#next").click()
-    with page.expect_download() as download:
-        page.locator(f"[data-format={format}]").click()
-    body = {"text": text, "source": "en", "target": "fr", "sentence": 1, "granularity": "word"}
-    given = httpx.post(f"{server}/v1/heatmap", params={"format": format}, json=body).raise_for_status()
-    assert Path(download.value.path()).read_bytes() == given.content
-    assert download.value.suggested_filename.endswith(f".{format}")
+def test_the_matrix_can_be_turned_and_its_end_mark_hidden(open_page: Open, server: str) -> None:
+    page = open_page(QUESTION)
+    expected = ask(server, QUESTION)[0]["hypotheses"][0]["attention"]["data"]
+    assert page.locator("#matrix .label.is-special").all_text_contents() == ["</s>end of sentence"] * 2
+    page.locator("#end-mark").click()
+    assert [len(row) for row in shades(page)] == [5] * 5
+    page.locator("#transpose").click()
+    for drawn, row in zip(shades(page), list(zip(*expected, strict=True))[:5], strict=True):
+        assert drawn == pytest.approx(row[:5], abs=0.5 / 255 + 1e-4)
+    expect(page.locator("#axes")).to_contain_text("Rows: source")
+    page.mouse.move(*cell(page, 2, 1))
+    expect(page.locator("#readout")).to_have_text("vas from you, 0.42")
+    page.reload()
+    expect(page.locator("#transpose")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_part_can_be_seen_alone(open_page: Open) -> None:
+    page = open_page(QUESTION)
+    page.mouse.move(*cell(page, 1, 1))
+    page.mouse.down()
+    page.mouse.move(*cell(page, 2, 3), steps=3)
+    page.mouse.up()
+    expect(page.locator("#uncrop")).to_be_visible()
+    assert shades(page) == [pytest.approx([0.47, 0.42, 0.03], abs=0.003), pytest.approx([0.11, 0.82, 0.03], abs=0.003)]
+    page.locator("#uncrop").click()
+    assert len(shades(page)) == 6
+    for key in ("Control+Home", "ArrowDown", "Shift+ArrowDown", "Shift+ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    assert shades(page) == [pytest.approx([0.06, 0.47], abs=0.003), pytest.approx([0.01, 0.11], abs=0.003)]
+    page.keyboard.press("Escape")
+    assert len(shades(page)) == 6
+
+
+def test_labels_stay_while_the_cells_scroll(open_page: Open) -> None:
+    page = open_page(HUNDRED)
+    assert page.locator("[name=zoom][value=full]").is_checked()  # too long to fit
+    corner = page.locator("#matrix").bounding_box()
+    page.locator("#matrix").evaluate("e => e.scrollTo(700, 500)")
+    heads, sides = page.locator("#matrix .heads").bounding_box(), page.locator("#matrix .sides").bounding_box()
+    assert corner
+    assert heads
+    assert sides
+    assert heads["y"] == pytest.approx(corner["y"], abs=1)
+    assert sides["x"] == pytest.approx(corner["x"], abs=1)
+    page.locator("[name=zoom][value=fit]").check()
+    assert page.locator("#matrix").evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def test_a_hundred_by_a_hundred_draws_in_time(open_page: Open) -> None:
+    page = open_page(HUNDRED)
+    times = page.evaluate(
+        """async () => {
+            const times = [];
+            for (const zoom of ["fit", "full", "fit", "full", "fit", "full"]) {
+                const start = performance.now();
+                document.querySelector(`[name=zoom][value=${zoom}]`).click();
+                document.body.getBoundingClientRect(); // laid out
+                times.push(performance.now() - start);
+                await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+            }
+            return times;
+        }"""
+    )
+    assert len(shades(page)) == len(shades(page)[0]) == 100
+    assert min(times[0::2]) < 200
+    assert min(times[1::2]) < 200
+
+
+def test_numbers_stand_in_cells_only_where_there_is_room(open_page: Open) -> None:
+    page = open_page(HUNDRED)
+    expect(page.locator("#matrix .number")).to_have_count(0)
+    page.locator("#text").fill(QUESTION)
+    expect(page.locator("#matrix .number")).to_have_count(36)

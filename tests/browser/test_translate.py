@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import QUESTION, Faults, Open, link
-
-ANSWER = "Comment allez-vous aujourd'hui ?"
+from tests.browser.conftest import ANSWER, QUESTION, STREAM, Faults, Open, link
 
 
 def output(page: Page) -> Any:
@@ -33,7 +32,7 @@ def test_typing_sends_one_request_for_one_pause(open_page: Open) -> None:
         asked.append(route.request.url)
         route.continue_()
 
-    page.route("**/v1/translate", note)
+    page.route(STREAM, note)
     page.locator("#text").press_sequentially(QUESTION, delay=5)
     output(page).to_have_text(ANSWER)
     assert len(asked) == 1
@@ -58,9 +57,9 @@ def test_a_late_answer_does_not_replace_a_newer_one(open_page: Open, faults: Fau
         else:
             route.continue_()
 
-    page.route("**/v1/translate", hold)
+    page.route(STREAM, hold)
     page.locator("#text").fill("a slow one")
-    with page.expect_request("**/v1/translate"):
+    with page.expect_request(STREAM):
         page.locator("#text").press("Control+Enter")
     page.locator("#text").fill(QUESTION)
     page.locator("#text").press("Control+Enter")
@@ -124,7 +123,10 @@ def test_markup_stays_text(open_page: Open) -> None:
     page.on("dialog", lambda dialog: pytest.fail("markup ran"))
     page.locator("#output .word").first.click()
     expect(page.locator("#mirror")).to_contain_text(text)
-    assert page.locator("#output img, #mirror img, #lines img, #heatmap img, #numbers img").count() == 0
+    expect(page.locator("#choices button")).to_have_count(4)
+    page.locator("#tab-candidates").click()
+    expect(page.locator("#candidate-list li")).to_have_count(5)
+    assert page.locator("main img, #choices b, script:not([src])").count() == 0
 
 
 def test_counts_characters_not_utf16_units(open_page: Open) -> None:
@@ -135,7 +137,7 @@ def test_counts_characters_not_utf16_units(open_page: Open) -> None:
 
 def test_too_much_text_is_said_before_it_is_sent(open_page: Open) -> None:
     page = open_page()
-    page.route("**/v1/translate", lambda route: pytest.fail("sent"))
+    page.route(STREAM, lambda route: pytest.fail("sent"))
     page.locator("#text").fill("a" * 2001)
     expect(page.locator("#message")).to_contain_text("2,001 characters; at most 2,000")
     expect(page.locator("#count")).to_have_class(re.compile("is-over"))
@@ -143,10 +145,66 @@ def test_too_much_text_is_said_before_it_is_sent(open_page: Open) -> None:
 
 def test_text_is_translated_without_attention_when_that_is_too_large(open_page: Open, faults: Faults) -> None:
     faults.expect("422")
-    page = open_page("one two three four five six seven eight. " * 40)
-    output(page).to_contain_text("EIGHT")
+    page = open_page("a b c d " * 60)
+    output(page).to_contain_text("D C B A")
     expect(page.locator("#message")).to_contain_text("too large to show")
     expect(page.locator("#attention")).to_be_hidden()
+
+
+def test_words_appear_as_they_are_decided(open_page: Open) -> None:
+    page = open_page()
+    page.locator("#text").fill("a slow sentence of seven words.")
+    output(page).to_contain_text("WORDS SEVEN")
+    assert "SLOW" not in page.locator("#output").inner_text()
+    expect(page.locator("#cancel")).to_be_visible()
+    output(page).to_have_text(". WORDS SEVEN OF SENTENCE SLOW A")
+    expect(page.locator("#cancel")).to_be_hidden()
+
+
+def dropped(loader: Any, part: str) -> bool:
+    """Whether a running sentence with these words was given up, within a while."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        if any(part in text for made in loader.made.values() for running in made.sets for text in running.dropped):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_stopping_gives_the_sentence_up_and_brings_back_the_last_translation(open_page: Open, loader: Any) -> None:
+    page = open_page(QUESTION)
+    page.locator("#text").fill("a slow one that is stopped before its end.")
+    output(page).to_contain_text("END ITS")
+    page.locator("#cancel").click()
+    output(page).to_have_text(ANSWER)
+    expect(page.locator("#output")).to_have_class(re.compile("is-stale"))
+    assert dropped(loader, "that is stopped")
+
+
+def test_leaving_while_it_is_written_gives_the_sentence_up(open_page: Open, loader: Any) -> None:
+    page = open_page()
+    page.locator("#text").fill("a slow one that is left before it comes to its end.")
+    output(page).to_contain_text("END ITS")
+    page.close()
+    assert dropped(loader, "that is left")
+
+
+def answer_with(events: str) -> Callable[[Route], None]:
+    """A stream that ends with these events."""
+    return lambda route: route.fulfill(body=events, content_type="text/event-stream")
+
+
+def test_a_stream_that_breaks_off_is_said(open_page: Open) -> None:
+    page = open_page(QUESTION)
+    start = 'event: start\ndata: {"sentences": [{"text": 0, "sentence": 0, "source_span": [0, 3]}]}\n\n'
+    problem = 'event: error\ndata: {"code": "deadline_exceeded", "status": 504, "title": "", "detail": ""}\n\n'
+    for broken, told in ((start, "cannot be reached"), (start + problem, "took longer than this server allows")):
+        page.route(STREAM, answer_with(broken))
+        page.locator("#text").fill("new")
+        page.locator("#text").press("Control+Enter")
+        expect(page.locator("#message")).to_contain_text(told)
+        output(page).to_have_text(ANSWER)
+        page.unroute(STREAM)
 
 
 PROBLEMS = [
@@ -171,11 +229,11 @@ def test_every_kind_of_problem_has_its_message(open_page: Open, faults: Faults) 
     page = open_page()
     for status, code, told in PROBLEMS:
         faults.expect(str(status))
-        page.route("**/v1/translate", refuse(status, code))
+        page.route(STREAM, refuse(status, code))
         page.locator("#text").fill(code)
         page.locator("#text").press("Control+Enter")
         expect(page.locator("#message")).to_contain_text(told)
-        page.unroute("**/v1/translate")
+        page.unroute(STREAM)
         page.locator("#text").press("Control+Enter")
         output(page).to_have_text(code.upper())
         expect(page.locator("#message")).to_be_hidden()
@@ -184,10 +242,10 @@ def test_every_kind_of_problem_has_its_message(open_page: Open, faults: Faults) 
 def test_a_server_out_of_reach_is_said_and_can_be_tried_again(open_page: Open, faults: Faults) -> None:
     faults.expect("ERR_FAILED")
     page = open_page()
-    page.route("**/v1/translate", lambda route: route.abort())
+    page.route(STREAM, lambda route: route.abort())
     page.locator("#text").fill(QUESTION)
     expect(page.locator("#message")).to_contain_text("cannot be reached")
-    page.unroute("**/v1/translate")
+    page.unroute(STREAM)
     page.locator("#retry").click()
     output(page).to_have_text(ANSWER)
 
@@ -196,9 +254,7 @@ def test_a_busy_server_is_asked_again_by_itself(open_page: Open, faults: Faults)
     faults.expect("429")
     page = open_page()
     body = json.dumps({"code": "queue_full", "status": 429})
-    page.route(
-        "**/v1/translate", lambda route: route.fulfill(status=429, body=body, headers={"Retry-After": "1"}), times=1
-    )
+    page.route(STREAM, lambda route: route.fulfill(status=429, body=body, headers={"Retry-After": "1"}), times=1)
     page.locator("#text").fill(QUESTION)
     expect(page.locator("#message")).to_contain_text("Trying again in 1 second.")
     output(page).to_have_text(ANSWER)

@@ -1,0 +1,69 @@
+/** The model's card, read from the API and shown as it is: names and values, one within the other. */
+
+import * as api from "./api.js";
+import { byId, element } from "./element.js";
+import { explain } from "./message.js";
+import { strings } from "./strings.js";
+
+const named = (key) => strings().card_names[key] ?? key.replaceAll("_", " ");
+
+const plain = (value) => {
+  if (typeof value === "number") return value.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 4 });
+  if (typeof value === "boolean") return strings()[value ? "yes" : "no"];
+  return String(value);
+};
+
+function facts(tree) {
+  const list = element("dl", { className: "facts" });
+  for (const [key, value] of Object.entries(tree)) {
+    if (value === null || value === "") continue;
+    const told = element("dd", { dir: "auto" });
+    if (Array.isArray(value)) told.textContent = value.map((each) => (typeof each === "object" ? JSON.stringify(each) : plain(each))).join(", ");
+    else if (typeof value === "object") told.append(facts(value));
+    else told.textContent = plain(value);
+    list.append(element("dt", { textContent: named(key) }), told);
+  }
+  return list;
+}
+
+export class Card {
+  #cards = new Map(); // by name and version
+
+  constructor() {
+    this.dialog = byId("card");
+    byId("card-close").addEventListener("click", () => this.dialog.close());
+    this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
+  }
+
+  /** What `GET /v1/models/{name}` says; null when it cannot be had. */
+  async of({ name, version }) {
+    const key = `${name} ${version}`;
+    if (!this.#cards.has(key)) {
+      try {
+        this.#cards.set(key, await api.model(name));
+      } catch (problem) {
+        if (!(problem instanceof api.Problem)) throw problem;
+        return null;
+      }
+    }
+    return this.#cards.get(key);
+  }
+
+  async open(reference) {
+    const body = byId("card-body");
+    byId("card-title").textContent = strings().made_by(reference.name, reference.version);
+    body.replaceChildren(element("p", { textContent: strings().card_loading }));
+    this.dialog.showModal();
+    this.dialog.scrollTop = 0;
+    const model = await this.of(reference);
+    if (!model) {
+      body.replaceChildren(element("p", { className: "error", textContent: explain({ code: "network" }) }));
+      return;
+    }
+    const { title, ...card } = model.card ?? {};
+    body.replaceChildren(
+      ...(title ? [element("p", { className: "card-lead", textContent: title })] : []),
+      facts({ ...card, sha256: reference.sha256 }),
+    );
+  }
+}

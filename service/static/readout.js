@@ -1,0 +1,47 @@
+/** The line that says in words what the light says. */
+
+import { byId } from "./element.js";
+import { FAINT } from "./sentence.js";
+import { strings } from "./strings.js";
+
+const touch = matchMedia("(hover: none)");
+const MOST_LINKS = 8; // told in words; the matrix has them all
+
+export class Readout {
+  constructor(light) {
+    this.light = light;
+    light.join(this);
+    this.paint();
+  }
+
+  paint() {
+    const line = byId("readout");
+    const spot = this.light.active;
+    const table = strings();
+    const hint = this.light.sentences.some((sentence) => sentence.linked)
+      ? table[touch.matches ? "hint_touch" : "hint_pointer"]
+      : "";
+    line.classList.toggle("is-hint", !spot);
+    line.textContent = spot ? this.#tell(spot) : hint;
+  }
+
+  #tell({ sentence: index, row, column }) {
+    const table = strings();
+    const sentence = this.light.sentences[index];
+    const name = (side, i) => (sentence[side][i].special ? table.end_of_sentence : sentence.names[side][i]);
+    if (row !== null && column !== null) {
+      return table.cell(name("target", row), name("source", column), sentence.weights[row][column].toFixed(2));
+    }
+    const [side, other, token] = row !== null ? ["target", "source", row] : ["source", "target", column];
+    const weights = row !== null ? sentence.weights[row] : sentence.weights.map((each) => each[column]);
+    const links = weights
+      .map((weight, i) => ({ weight, i }))
+      .filter(({ weight }) => weight >= FAINT)
+      .sort((a, b) => b.weight - a.weight)
+      .slice(0, MOST_LINKS)
+      .map(({ weight, i }) => `${name(other, i)} ${weight.toFixed(2)}`);
+    if (links.length === 0) return table.nothing_linked(name(side, token));
+    const say = side === "target" ? table.from_target : table.from_source;
+    return say(name(side, token), links.join(table.list_separator));
+  }
+}
