@@ -66,10 +66,10 @@ class AlternativesPlan:
             )
         if not is_readable(text, spans[0], self._pieces):
             raise InputError("alternatives need a text that the model can read")
-        tokenizer = translator.target_tokenizer
-        closed = translator.spaced and target_prefix[-1:].isspace()
-        usual = TargetPrefix.exactly(target_prefix, tokenizer, [*tokenizer.beginning_with(" "), EOS] if closed else [])
-        beyond = None if closed else TargetPrefix.beyond(target_prefix, tokenizer)
+        tokenizer, given = translator.target_tokenizer, translator.check_prefix(target_prefix)
+        closed = translator.spaced and given[-1:].isspace()
+        usual = TargetPrefix.exactly(given, tokenizer, [*tokenizer.beginning_with(" "), EOS] if closed else [])
+        beyond = None if closed or usual is None else TargetPrefix.beyond(given, tokenizer)
         self._text = usual.text if usual else ""
         self._usual_units = usual.longest - closed if usual else 0
         self._asked = {self._sentence(usual, deadline): usual}
@@ -88,10 +88,12 @@ class AlternativesPlan:
         found: list[_Candidate] = []
         for sentence, prefix in self._asked.items():
             ways: dict[tuple[int, ...], float] = {}
-            for hypothesis in sentence.hypotheses or ():
+            rows = sentence.hypotheses or []
+            choice = _first_choice([hypothesis.tokens for hypothesis in rows])
+            for hypothesis in rows:
                 own = prefix.units_of(hypothesis.tokens) if prefix and prefix is self._beyond else self._usual_units
                 ways[tuple(hypothesis.tokens[:own])] = float(hypothesis.token_scores[:own].sum())
-                if candidate := self._read(hypothesis, prefix):
+                if candidate := self._read(hypothesis, prefix, choice):
                     found.append(candidate)
             given += ways.values()
         total = _log_sum(given)
@@ -114,8 +116,12 @@ class AlternativesPlan:
             stop=self._translator.ends_word,
         )
 
-    def _read(self, found: Hypothesis, prefix: TargetPrefix | None) -> _Candidate | None:
-        """The word after the prefix; None where a row has none, cut off by the limit for instance."""
+    def _read(self, found: Hypothesis, prefix: TargetPrefix | None, choice: int) -> _Candidate | None:
+        """The word after the prefix; None where a row has none, cut off by the limit for instance.
+
+        The unit at `choice`, in which rows differ, counts even when it only shows that the word has
+        ended: so no two rows speak of the same continuation.
+        """
         decoded = self._translator.target_tokenizer.decode(found.tokens, Copies(self._pieces, prefix).all(found))
         text = decoded.text
         start = len(self._text)
@@ -129,7 +135,12 @@ class AlternativesPlan:
             unit = next(stop for _, stop in decoded.spans if stop > start)
             end = max(end, min(unit, han.end()))
         units = next(place for place, span in enumerate(decoded.spans, 1) if span[1] >= end)
-        return _Candidate(text[:end], text[begin:end], float(found.token_scores[:units].sum()))
+        return _Candidate(text[:end], text[begin:end], float(found.token_scores[: max(units, choice + 1)].sum()))
+
+
+def _first_choice(rows: list[list[int]]) -> int:
+    """The place where rows, which begin alike, first differ; 0 for a single one."""
+    return next((place for place, units in enumerate(zip(*rows, strict=False)) if len(set(units)) > 1), 0)
 
 
 def _log_sum(values: list[float]) -> float:

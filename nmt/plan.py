@@ -81,7 +81,10 @@ class Plan:
         self._translator = translator
         self._texts = [replace_surrogates(text) for text in texts]
         self._options, self._stream, self._deadline = options, stream, deadline
-        self._prefix = translator.prefix(target_prefix) if target_prefix else None
+        self._prefix: TargetPrefix | None = None
+        if target_prefix:
+            given = translator.check_prefix(target_prefix)
+            self._prefix = TargetPrefix.of(given, translator.target_tokenizer, spaced=translator.spaced)
         self._shortlist = translator.shortlist_for(shortlist)
         self.jobs: list[Job] = []
         self.sentences: list[Sentence] = []

@@ -14,7 +14,6 @@ from nmt.device import resolve_device
 from nmt.errors import ConfigError, InputTooLong
 from nmt.model import DecodingModel, Seq2Seq
 from nmt.plan import Plan
-from nmt.prefix import TargetPrefix
 from nmt.quality import Quality
 from nmt.scoring import ScorePlan
 from nmt.search import RunningSet, SearchOptions, Sentence, translate_all
@@ -236,16 +235,16 @@ class Translator:
 
     # --- for plans ---
 
-    def prefix(self, raw: str) -> TargetPrefix | None:
-        """The units of a target prefix.
+    def check_prefix(self, raw: str) -> str:
+        """A target prefix as it may be used.
 
         Raises:
             InputTooLong: It is longer than any translation.
         """
-        limit = 4 * self.longest_source
-        if len(self.target_tokenizer.encode(replace_surrogates(raw))) > limit:
+        clean, limit = replace_surrogates(raw), 4 * self.longest_source
+        if len(self.target_tokenizer.encode(clean)) > limit:
             raise InputTooLong(f"a target prefix may have at most {limit} units; shorten it")
-        return TargetPrefix.of(replace_surrogates(raw), self.target_tokenizer, spaced=self.spaced)
+        return clean
 
     def shortlist_for(self, wanted: bool | None) -> Shortlist | None:
         """The shortlist to use, if any; `wanted` as in `translate`."""
