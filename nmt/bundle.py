@@ -11,27 +11,29 @@ manifest.json       size and SHA-256 of every other file
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nmt.config import BOS, EOS, PAD, UNK, ModelConfig, build, check_range
 from nmt.errors import BundleError, ConfigError
+from nmt.manifest import MANIFEST, read_json, seal, verify, write_json
 from nmt.model import Seq2Seq
 from nmt.quality import Calibration, Quality
+from nmt.shortlist import Shortlist
 from nmt.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
-WEIGHTS, CONFIG, CARD, README, MANIFEST = "model.safetensors", "config.json", "card.json", "README.md", "manifest.json"
+WEIGHTS, CONFIG, CARD, README = "model.safetensors", "config.json", "card.json", "README.md"
 QUALITY, SHORTLIST = "quality.json", "shortlist.safetensors"
 """Optional files."""
 _SCALE = ".scale"
@@ -49,6 +51,7 @@ class BundleConfig:
         source_units, target_units: File of each side's vocabulary; the same one when shared.
         longest_source: Longest source, in units, that training has seen often enough; longer
             sentences are split.
+        shortlist: Whether translation uses the bundle's shortlist unless told otherwise.
         token_ids, normalisation: Fixed in this format; written down for readers of other languages.
     """
 
@@ -60,6 +63,7 @@ class BundleConfig:
     source_units: str
     target_units: str
     longest_source: int
+    shortlist: bool = False
     token_ids: dict[str, Any] = field(
         default_factory=lambda: {"padding": PAD, "unknown": UNK, "start": BOS, "end": EOS}
     )
@@ -162,8 +166,8 @@ class ModelBundle:
             raise BundleError(f"{path} is not a folder; name a model folder such as models/en-fr")
         if not (path / MANIFEST).exists() and not (path / CONFIG).exists():
             path = latest(path)
-        sha256 = _verify(path)
-        values = _read_json(path / CONFIG)
+        sha256 = verify(path, (WEIGHTS, CONFIG, CARD))
+        values = read_json(path / CONFIG)
         version = values.get("format_version")
         if not isinstance(version, int) or version > FORMAT_VERSION:
             raise BundleError(
@@ -178,7 +182,7 @@ class ModelBundle:
             raise BundleError(
                 f"{path / CONFIG}: {error}; the file was edited or made by another version: export the model again"
             ) from None
-        return cls(path, int(path.name) if _is_version(path.name) else 0, config, _read_json(path / CARD), sha256)
+        return cls(path, int(path.name) if _is_version(path.name) else 0, config, read_json(path / CARD), sha256)
 
     def model(self) -> Seq2Seq:
         """The network with its weights, fp32, on the CPU, in evaluation mode."""
@@ -200,7 +204,7 @@ class ModelBundle:
 
     def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
         """Source and target tokenizer; one object when the file is shared."""
-        listed = _read_json(self.path / MANIFEST)["files"]
+        listed = read_json(self.path / MANIFEST)["files"]
         loaded: dict[str, Tokenizer] = {}
         for side in ("source", "target"):
             name, size = getattr(self.config, f"{side}_units"), self.config.architecture[f"{side}_vocabulary"]
@@ -226,12 +230,54 @@ class ModelBundle:
         if not (self.path / QUALITY).exists():
             return Quality()
         try:
-            return Quality(Calibration.from_dict(_read_json(self.path / QUALITY)))
+            return Quality(Calibration.from_dict(read_json(self.path / QUALITY)))
         except ConfigError as error:
             raise BundleError(
                 f"{self.path / QUALITY}: {error}; the file was edited or made by another version: "
                 "calibrate the model again"
             ) from None
+
+    def shortlist(self) -> Shortlist | None:
+        """The target units that a source may need; None where none was learned.
+
+        Raises:
+            BundleError: The file is damaged or of another model.
+        """
+        place, architecture = self.path / SHORTLIST, self.config.architecture
+        if not place.exists():
+            return None
+        try:
+            return Shortlist.from_arrays(
+                load_arrays(place),
+                source_size=architecture["source_vocabulary"],
+                target_size=architecture["target_vocabulary"],
+                default=self.config.shortlist,
+            )
+        except (SafetensorError, ValueError) as error:
+            raise BundleError(
+                f"{place} is damaged ({error}); copy the whole folder again or learn the shortlist again"
+            ) from None
+
+    def amend(
+        self, *, card: dict[str, Any], readme: str, quality: Calibration | None, shortlist: Shortlist | None
+    ) -> None:
+        """Write this bundle anew beside its place, with other optional files and another card, then rename it.
+
+        Args:
+            card: Contents of `card.json`.
+            readme: The card for people, Markdown.
+            quality: Contents of `quality.json`; None: without.
+            shortlist: Contents of `shortlist.safetensors`; None: without.
+        """
+        beside = self.path.with_name(self.path.name + ".part")
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.copytree(self.path, beside, ignore=shutil.ignore_patterns(MANIFEST, QUALITY, SHORTLIST))
+        config = replace(self.config, shortlist=shortlist is not None and shortlist.default)
+        write_json(beside / CONFIG, asdict(config))
+        write_json(beside / CARD, card)
+        (beside / README).write_text(readme, "utf-8")
+        _write_optional(beside, quality, shortlist)
+        seal(beside, self.path, version=FORMAT_VERSION)
 
     @staticmethod
     def save(
@@ -242,6 +288,8 @@ class ModelBundle:
         units: list[Path],
         card: dict[str, Any],
         readme: str,
+        quality: Calibration | None = None,
+        shortlist: Shortlist | None = None,
     ) -> None:
         """Write a bundle beside `path`, then rename it there; what stood there is replaced.
 
@@ -252,6 +300,8 @@ class ModelBundle:
             units: Vocabulary files to copy in.
             card: Contents of `card.json`.
             readme: The card for people, Markdown.
+            quality: Contents of `quality.json`, if any.
+            shortlist: Contents of `shortlist.safetensors`, if any; `config` says whether it is used.
         """
         beside = path.with_name(path.name + ".part")
         shutil.rmtree(beside, ignore_errors=True)
@@ -259,61 +309,15 @@ class ModelBundle:
         save_file(quantise(weights), beside / WEIGHTS)
         for file in units:
             shutil.copyfile(file, beside / file.name)
-        _write_json(beside / CONFIG, asdict(config))
-        _write_json(beside / CARD, card)
+        write_json(beside / CONFIG, asdict(config))
+        write_json(beside / CARD, card)
         (beside / README).write_text(readme, "utf-8")
-        for file in beside.iterdir():
-            file.chmod(0o644)  # a server runs as another user
-        files = {
-            file.name: {"bytes": file.stat().st_size, "sha256": _digest(file)} for file in sorted(beside.iterdir())
-        }
-        _write_json(beside / MANIFEST, {"format_version": FORMAT_VERSION, "files": files})
-        shutil.rmtree(path, ignore_errors=True)
-        beside.rename(path)
+        _write_optional(beside, quality, shortlist)
+        seal(beside, path, version=FORMAT_VERSION)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _verify(path: Path) -> str:
-    """Check every file against the manifest; return the manifest's own digest."""
-    manifest = _read_json(path / MANIFEST)
-    files = manifest.get("files")
-    if not isinstance(files, dict) or not {WEIGHTS, CONFIG, CARD} <= files.keys():
-        raise BundleError(f"{path / MANIFEST} does not list the bundle's files; copy the whole folder again")
-    for name, entry in files.items():
-        if Path(name).name != name:
-            raise BundleError(
-                f"{path / MANIFEST} names {name!r}, which is not a file of this folder; copy the whole folder again"
-            )
-        file = path / name
-        if not file.is_file():
-            raise BundleError(f"{file} is missing; copy the whole folder again or export the model again")
-        if not isinstance(entry, dict) or _digest(file) != entry.get("sha256"):
-            raise BundleError(
-                f"{file} is damaged: its checksum is not the one in {MANIFEST}; "
-                "copy the whole folder again or export the model again"
-            )
-    return _digest(path / MANIFEST)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise BundleError(f"{path} is missing; copy the whole folder again or export the model again") from None
-    except (ValueError, OSError) as error:
-        raise BundleError(
-            f"{path} is damaged ({error}); copy the whole folder again or export the model again"
-        ) from None
-    if not isinstance(values, dict):
-        raise BundleError(
-            f"{path} is damaged (not a JSON object); copy the whole folder again or export the model again"
-        )
-    return values
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", "utf-8")
+def _write_optional(folder: Path, quality: Calibration | None, shortlist: Shortlist | None) -> None:
+    if quality is not None:
+        write_json(folder / QUALITY, quality.to_dict())
+    if shortlist is not None:
+        save_arrays(shortlist.to_arrays(), folder / SHORTLIST)

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from nmt.bundle import MANIFEST, ModelBundle, _digest, dequantise, latest, quantise
+from nmt.bundle import ModelBundle, dequantise, latest, quantise
 from nmt.errors import BundleError
+from nmt.manifest import MANIFEST, digest
 from nmt.quality import Quality
+from nmt.shortlist import Shortlist
 from tests.nmt.conftest import save_bundle
 from tests.nmt.test_quality import CALIBRATION
 
@@ -20,13 +23,13 @@ def edit(path: Path, change: Callable[[dict[str, Any]], None], *, resign: bool =
     change(values)
     path.write_text(json.dumps(values))
     if resign:
-        edit(path.parent / MANIFEST, lambda m: m["files"][path.name].update(sha256=_digest(path)), resign=False)
+        edit(path.parent / MANIFEST, lambda m: m["files"][path.name].update(sha256=digest(path)), resign=False)
 
 
 def test_bundle_says_what_it_is(bundle_path: Path) -> None:
     bundle = ModelBundle.load(bundle_path)
     assert (bundle.name, bundle.version, bundle.source, bundle.target) == ("xx-yy", 1, "xx", "yy")
-    assert bundle.sha256 == _digest(bundle_path / MANIFEST)
+    assert bundle.sha256 == digest(bundle_path / MANIFEST)
     assert bundle.card == {"title": "random weights"}
 
 
@@ -142,7 +145,7 @@ def test_limits_that_cannot_work_are_refused(bundle_path: Path) -> None:
 def add(path: Path, name: str, content: bytes) -> None:
     """Put an optional file into a bundle, and into its manifest."""
     (path / name).write_bytes(content)
-    entry = {"bytes": len(content), "sha256": _digest(path / name)}
+    entry = {"bytes": len(content), "sha256": digest(path / name)}
     edit(path / MANIFEST, lambda m: m["files"].update({name: entry}), resign=False)
 
 
@@ -159,3 +162,39 @@ def test_broken_quality_is_named(bundle_path: Path) -> None:
     (bundle_path / "quality.json").write_text("{")
     with pytest.raises(BundleError, match=r"quality\.json is damaged"):
         ModelBundle.load(bundle_path)
+
+
+def shortlist_of(bundle: ModelBundle, *, default: bool) -> Shortlist:
+    size = bundle.config.architecture["target_vocabulary"]
+    return Shortlist.of(np.array([4, 5]), np.eye(size, dtype=bool), default=default)
+
+
+def test_amending_keeps_the_model_and_gives_it_what_is_optional(bundle_path: Path) -> None:
+    before = ModelBundle.load(bundle_path)
+    assert before.shortlist() is None
+    weights = (bundle_path / "model.safetensors").read_bytes()
+    shortlist = shortlist_of(before, default=True)
+    before.amend(card={"title": "calibrated"}, readme="# Calibrated", quality=CALIBRATION, shortlist=shortlist)
+    after = ModelBundle.load(bundle_path)
+    assert after.sha256 != before.sha256
+    assert after.card == {"title": "calibrated"}
+    assert after.quality() == Quality(CALIBRATION)
+    assert (bundle_path / "model.safetensors").read_bytes() == weights
+    read = after.shortlist()
+    assert read is not None
+    assert read.default
+    assert read.for_source([9, 3]).tolist() == [0, 1, 2, 3, 4, 5, 9]
+    after.amend(card={}, readme="", quality=None, shortlist=None)
+    again = ModelBundle.load(bundle_path)
+    assert (again.quality(), again.shortlist(), again.config) == (Quality(), None, before.config)
+
+
+def test_broken_shortlist_is_named(bundle_path: Path) -> None:
+    bundle = ModelBundle.load(bundle_path)
+    add(bundle_path, "shortlist.safetensors", b"nothing")
+    with pytest.raises(BundleError, match=r"shortlist\.safetensors is damaged .* learn the shortlist again"):
+        bundle.shortlist()
+    bundle.amend(card={}, readme="", quality=None, shortlist=shortlist_of(bundle, default=False))
+    edit(bundle_path / "config.json", lambda c: c["architecture"].update(source_vocabulary=10, tying="two_way"))
+    with pytest.raises(BundleError, match="offsets do not fit 10 source units"):
+        ModelBundle.load(bundle_path).shortlist()
