@@ -102,6 +102,7 @@ class Figure:
         self.full = max(right, 400.0) + MARGIN
         room = self.full - 2 * MARGIN
         self.title = _wrap(title, room / 17, 2)
+        self.metadata = metadata
         self.facts = _wrap(" · ".join(f"{name} {_brief(value)}" for name, value in metadata.items()), room / 12, 3)
         self.label = title
         head = MARGIN + (len(self.title) * 23 + 14 if self.title else 0)
@@ -118,7 +119,8 @@ class Figure:
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="interlinear" role="img" width="{width}" '
             f'height="{height}" viewBox="0 0 {size}" font-family="{FONTS}">\n',
-            f"<title>{safe(self.label) or 'Attention'}</title>\n<desc>{names}</desc>\n<style>{_style()}</style>\n",
+            f"<title>{safe(self.label) or 'Attention'}</title>\n<desc>{names}</desc>\n{self._metadata()}"
+            f"<style>{_style()}</style>\n",
             f'<rect class="paper" width="{width}" height="{height}" rx="12"/>\n',
         ]
         for number, line in enumerate(self.title):
@@ -132,6 +134,11 @@ class Figure:
             parts.append(self._label(corner, middle, self.matrix.target[row], self.rows[row], "end"))
             parts += [self._cell(x, y, row, column) for column, x in enumerate(self.xs)]
         return "".join([*parts, *self._legend(), "</svg>\n"])
+
+    def _metadata(self) -> str:
+        """What the line under the matrix has no room for, whole: checksums above all."""
+        facts = "".join(f'<fact name="{safe(name)}">{safe(value)}</fact>' for name, value in self.metadata.items())
+        return f'<metadata><facts xmlns="urn:interlinear:figure">{facts}</facts></metadata>\n' if facts else ""
 
     def _column(self, x: float, index: int) -> str:
         token, text = self.matrix.source[index], self.columns[index]

@@ -3,8 +3,8 @@
 import * as api from "./api.js";
 import { Card } from "./card.js";
 import { Directions } from "./directions.js";
-import { announce, byId, copyOn, element } from "./element.js";
-import { examples } from "./examples.js";
+import { choose, count, offerExamples, tinting } from "./controls.js";
+import { announce, byId, copyOn } from "./element.js";
 import { Light } from "./light.js";
 import { Live } from "./live.js";
 import * as memory from "./memory.js";
@@ -196,18 +196,6 @@ function busy(yes) {
 
 // ---------------------------------------------------------------- the field
 
-function count() {
-  const length = codePointLength(field.value);
-  const limit = limits.max_characters;
-  const counter = byId("count");
-  counter.hidden = limit === Infinity;
-  if (counter.hidden) return;
-  counter.textContent = strings().count(length, limit);
-  counter.setAttribute("aria-label", strings().count_spoken(length, limit));
-  counter.classList.toggle("is-over", length > limit);
-  byId("clear").hidden = length === 0;
-}
-
 function edited() {
   memory.dropHash();
   memory.keepDraft(field.value);
@@ -222,7 +210,7 @@ function edited() {
     stale(session.result !== null);
     byId("welcome").hidden = true;
   }
-  count();
+  count(field.value, limits.max_characters);
   describe();
 }
 
@@ -288,12 +276,6 @@ byId("cancel").addEventListener("click", () => {
 });
 byId("made-by").addEventListener("click", () => card.open(session.answer.model));
 
-function choose(name, value, onChange) {
-  for (const radio of document.querySelectorAll(`[name=${name}]`)) {
-    radio.checked = radio.value === value;
-    radio.addEventListener("change", () => onChange(radio.value));
-  }
-}
 choose("granularity", granularity, (value) => {
   granularity = value;
   memory.remember("granularity", value);
@@ -309,28 +291,12 @@ choose("view", view, (value) => {
 });
 choose("page-language", pageLanguage, setLanguage);
 
-function tint(on) {
-  output.container.classList.toggle("is-tinted", on);
-  byId("tint").setAttribute("aria-pressed", String(on));
-  byId("tint-note").hidden = !on;
-  memory.remember("tint", on ? "yes" : "no");
-}
-byId("tint").addEventListener("click", () => tint(!output.container.classList.contains("is-tinted")));
-tint(memory.preference("tint") === "yes");
-
-function offerExamples() {
-  const made = (examples[directions.source.value] ?? []).map((text) => {
-    const button = element("button", { type: "button", className: "example", textContent: text, dir: "auto" });
-    button.addEventListener("click", () => setText(text));
-    return button;
-  });
-  byId("examples").replaceChildren(...made);
-  byId("welcome").hidden = made.length === 0 || field.value.trim() !== "";
-}
+tinting(output.container);
 
 /** What belongs to a direction: examples, and the other models that serve it. */
 function turned() {
-  offerExamples();
+  offerExamples(directions.source.value, setText);
+  byId("welcome").hidden = field.value.trim() !== "";
   bench.offerComparison(directions.others);
 }
 byId("source-language").addEventListener("change", turned);
@@ -353,7 +319,7 @@ async function start() {
     message.problem(problem);
     return;
   } finally {
-    count();
+    count(field.value, limits.max_characters);
   }
   turned();
   if (!directions.any) {
@@ -374,7 +340,7 @@ addEventListener("hashchange", () => memory.readHash() && start());
 onLanguage(() => {
   directions.rename();
   message.repeat();
-  count();
+  count(field.value, limits.max_characters);
   describe();
   readout.paint();
   if (session.result) {

@@ -57,7 +57,8 @@ def test_a_small_telephone_does_not_scroll_sideways(open_page: Open, text: str |
     page = open_page(text, viewport={"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     outside = page.locator("button:visible, select:visible").evaluate_all(
-        "all => all.filter((e) => !e.closest('#lines, [role=tablist]') && e.getBoundingClientRect().right > 360).map((e) => e.id)"
+        """all => all.filter((e) => !e.closest("#lines, [role=tablist]") && e.getBoundingClientRect().right > 360)
+            .map((e) => e.id)"""
     )
     assert outside == []
 

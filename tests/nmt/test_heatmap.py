@@ -62,6 +62,12 @@ def test_title_and_metadata_are_shown() -> None:
     assert any("model en-fr · sha256 abababababab…" in "".join(e.itertext()) for e in named(svg, "axis"))
 
 
+def test_metadata_is_in_the_picture_whole() -> None:
+    facts = {"model": "en-fr 1", "sha256": "ab" * 32, "<odd>": "&"}
+    found = ElementTree.fromstring(to_svg(CATS, metadata=facts)).iter("{urn:interlinear:figure}fact")
+    assert {fact.get("name"): fact.text for fact in found} == facts
+
+
 def test_numbers_are_left_out_where_there_is_no_room() -> None:
     words = [f"word{i}" for i in range(40)]
     assert not named(to_svg(matrix(words, words)), "n")
