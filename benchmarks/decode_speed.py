@@ -27,7 +27,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks import peaks, plot, report
-from benchmarks.models import Work, endless, joeynmt_shape
+from benchmarks.models import Work, endless, joeynmt_shape, parallel_shape
 from benchmarks.peers.install import FOLDER
 from benchmarks.peers.process import COMMANDS, Peer, PeerError
 from nmt.config import EOS
@@ -36,6 +36,9 @@ from nmt.model import Seq2Seq
 from nmt.runtime import runtime_for
 from nmt.search import SearchOptions, Sentence, translate_all
 from nmt.translator import Translator
+
+PARALLEL = "parallel"
+"""The project's default wiring in the same widths, in its default mode."""
 
 MODES = ("default", "reference", "float16", "int8")
 SENTENCE = "The old man walks slowly along the river with his small dog."
@@ -105,7 +108,8 @@ def race(
 
 def shipped(model: str, modes: Sequence[str], rounds: int) -> dict[str, Any]:
     """Milliseconds of one twelve-word sentence through `Translator`, greedy and beam 5, in every mode."""
-    translators = {mode: Translator.load(model, device="cpu", compute=mode) for mode in modes}
+    translators = usable(modes, lambda mode: Translator.load(model, device="cpu", compute=mode))
+    modes = list(translators)
     calls: dict[tuple[str, int], Callable[[], object]] = {}
     for mode, beam in itertools.product(modes, (1, 5)):
         options = SearchOptions(beam_size=beam)
@@ -124,7 +128,7 @@ def shipped(model: str, modes: Sequence[str], rounds: int) -> dict[str, Any]:
         "translation": answer.text,
         "source_units": len(answer.sentences[0].hypotheses[0].subwords.source),
         "target_units": len(answer.sentences[0].hypotheses[0].subwords.target),
-        "weights": Work.of(first.model).step_weights,
+        "weights": Work.of(first.bundle.model()).step_weights,
         "milliseconds": {
             mode: {str(beam): 1e3 * report.median(times[mode, beam]) for beam in (1, 5)} for mode in modes
         },
@@ -153,7 +157,8 @@ def lines_of(result: dict[str, Any]) -> list[list[object]]:
                 *(cell["milliseconds"][name] for name in result["ours"]),
                 cell["batch"] / ours * 1e3,
                 *itertools.chain.from_iterable(
-                    (cell["milliseconds"][peer], cell["ratio"][peer]) for peer in result["peers"]
+                    (cell["milliseconds"][peer], cell["ratio"][peer], cell["ratio_parallel"][peer])
+                    for peer in result["peers"]
                 ),
                 cell["floor_ms"],
                 ours / cell["floor_ms"],
@@ -166,13 +171,14 @@ def page(result: dict[str, Any]) -> str:
     """The result for people."""
     header = ["beam", "units", "batch", *(f"{mode} ms" for mode in result["ours"]), "sentences/s"]
     for peer in result["peers"]:
-        header += [f"{peer} ms", "ratio"]
+        header += [f"{peer} ms", "ratio", "parallel"]
     header += ["floor ms", "times floor"]
     parts = [
         "# Decoding speed",
         "Random weights, as many units out as in, medians of "
         f"{result['rounds']} rounds in which all took turns, {result['machine']['threads']} threads. `ratio`: the "
-        "time to its left over that of this project's default mode. sentences/s is the default mode's. The floor is "
+        "time to its left over that of this project's default mode with the same shape; `parallel`: over that of "
+        "its default wiring in the same widths (one decoder layer more). sentences/s is the first's. The floor is "
         "the larger of bytes over bandwidth and operations over peak, in fp32, as measured in the same run.",
         report.table(header, lines_of(result)),
     ]
@@ -197,7 +203,7 @@ def page(result: dict[str, Any]) -> str:
 def drawing(result: dict[str, Any]) -> str:
     """Throughput by batch, and time by sentence length, at both beams."""
     panels: list[plot.Panel] = []
-    names = ["default", *result["peers"]]
+    names = ["default", PARALLEL, *result["peers"]]
     middle = sorted({cell["length"] for cell in result["cells"]})
     length = 15 if 15 in middle else middle[len(middle) // 2]
     for beam in sorted({cell["beam"] for cell in result["cells"]}):
@@ -223,9 +229,10 @@ def drawing(result: dict[str, Any]) -> str:
 
 def _called(name: str) -> str:
     return {
-        "default": "Interlinear, LSTM",
-        "joeynmt": "JoeyNMT, LSTM of the same shape",
-        "ctranslate2": "CTranslate2, int8 Transformer base, 32,000 entries",
+        "default": "Interlinear, LSTM of JoeyNMT's shape",
+        PARALLEL: "Interlinear, default wiring",
+        "joeynmt": "JoeyNMT, LSTM",
+        "ctranslate2": "CTranslate2, int8 Transformer base",
         "ctranslate2-8k": "the same with 8,000 entries",
     }.get(name, name)
 
@@ -235,8 +242,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
     model = endless(joeynmt_shape(options.vocabulary))
     ours = usable(options.modes, lambda mode: Ours(model, mode))
+    ours[PARALLEL] = Ours(endless(parallel_shape(options.vocabulary)), "default")
     cells = [(beam, length, batch) for beam in options.beams for length in options.lengths for batch in options.batches]
     result: dict[str, Any] = {"machine": report.machine(), "rounds": options.rounds, "ours": list(ours)}
+    result["runtimes"] = {mode: type(contender.runtime).__name__ for mode, contender in ours.items()}
     with ExitStack() as stack:
         peers: dict[str, Peer] = {}
         for name in options.peers:
@@ -263,13 +272,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 **{"beam": beam, "length": length, "batch": batch},
                 "milliseconds": {name: 1e3 * seconds for name, seconds in medians.items()},
                 "ratio": {peer: medians[peer] / medians["default"] for peer in peers},
+                "ratio_parallel": {peer: medians[peer] / medians[PARALLEL] for peer in peers},
                 "floor_ms": 1e3 * floor,
                 "bound_by": bound,
                 "rounds_ms": {n: [1e3 * s for s in seen] for n, seen in times[beam, length, batch].items()},
             }
         )
     if options.model:
-        result["shipped"] = shipped(options.model, list(ours), options.rounds)
+        result["shipped"] = shipped(options.model, options.modes, options.rounds)
         read = 4 * result["shipped"]["weights"] * result["shipped"]["target_units"]
         result["shipped"]["floor_ms"] = 1e3 * read / bandwidth
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -26,6 +26,11 @@ def joeynmt_shape(vocabulary: int = 8000) -> ModelConfig:
         residual=False,
         tying="three_way",
     )
+
+
+def parallel_shape(vocabulary: int = 8000) -> ModelConfig:
+    """The project's default wiring in JoeyNMT's widths: two decoder layers, which this wiring needs."""
+    return replace(joeynmt_shape(vocabulary), wiring="parallel", decoder_layers=2)
 
 
 def gnmt_shape(vocabulary: int = 32_000) -> ModelConfig:

@@ -56,10 +56,12 @@ def ticks(low: float, high: float, log: bool) -> list[float]:
 
 
 def chart(title: str, panels: Sequence[Panel], note: str = "") -> str:
-    """The SVG, whole: a title, the panels in a row, the names of the lines, a note."""
+    """The SVG, whole: a title, the panels two in a row, the names of the lines, a note."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
-    width = WIDTH * len(panels)
-    foot = HEIGHT + TOP + 24 + 20 * math.ceil(len(names) / 3)
+    width = WIDTH * min(2, len(panels))
+    beside = 3 if len(panels) > 1 else 1
+    below = TOP + HEIGHT * math.ceil(len(panels) / 2)
+    foot = below + 24 + 20 * math.ceil(len(names) / beside)
     height = foot + (22 if note else 4)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" height="{height}" '
@@ -69,9 +71,11 @@ def chart(title: str, panels: Sequence[Panel], note: str = "") -> str:
         _text(18, 28, title, "headline"),
     ]
     for index, panel in enumerate(panels):
-        parts.append(f'<g transform="translate({index * WIDTH} {TOP})">\n{_panel(panel, names)}</g>\n')
+        parts.append(
+            f'<g transform="translate({index % 2 * WIDTH} {TOP + index // 2 * HEIGHT})">\n{_panel(panel, names)}</g>\n'
+        )
     for index, name in enumerate(names):
-        x, y = 24 + (index % 3) * (width - 36) / 3, HEIGHT + TOP + 20 + 20 * (index // 3)
+        x, y = 24 + index % beside * (width - 36) / beside, below + 20 + 20 * (index // beside)
         parts.append(f'<path class="line l{index}" d="M{x:.1f} {y - 4:.1f}h26"/>{_mark(index, x + 13, y - 4)}\n')
         parts.append(_text(x + 34, y, name, "label"))
     if note:
