@@ -97,7 +97,8 @@ export class Question {
     const inside = byId("question").contains(document.activeElement);
     await this.page.redo(index, prefix);
     // The button that was pressed is gone: the keyboard goes on at what changed.
-    if (inside) document.querySelector("#output .is-changed, #output .word")?.focus({ preventScroll: true });
+    const output = byId("output");
+    if (inside) (output.querySelector(".is-changed") ?? output.querySelector(".word"))?.focus({ preventScroll: true });
   }
 }
 

@@ -121,6 +121,7 @@ def test_text_stays_text() -> None:
     svg, page = to_svg(figure, **told), to_html(figure, **told)  # type: ignore[arg-type]
     assert {e.tag.removeprefix(SVG) for e in ElementTree.fromstring(svg).iter()} == {
         "svg", "title", "desc", "style", "rect", "text", "g",
+        "metadata", "{urn:interlinear:figure}facts", "{urn:interlinear:figure}fact",
     }  # fmt: skip
     tags = Tags()
     tags.feed(page)
