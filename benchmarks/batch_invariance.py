@@ -100,8 +100,8 @@ def measure(
         known = {record["start"]: record for record in map(json.loads, lines)}
         journal.write_text("".join(lines), "utf-8")
     records: list[dict[str, Any]] = []
-    with journal.open("a", encoding="utf-8") as file:
-        for start in tqdm(range(0, len(texts), CHUNK), desc=journal.stem, unit_scale=CHUNK):
+    with journal.open("a", encoding="utf-8") as file, tqdm(total=len(texts), desc=journal.stem) as bar:
+        for start in range(0, len(texts), CHUNK):
             part = texts[start : start + CHUNK]
             check = zlib.crc32("\n".join(part).encode())
             if start not in known or known[start]["check"] != check:
@@ -117,6 +117,7 @@ def measure(
                 file.write(json.dumps(known[start]) + "\n")
                 file.flush()
             records.append(known[start])
+            bar.update(len(part))
     return records
 
 

@@ -20,6 +20,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,8 +114,7 @@ def shipped(model: str, modes: Sequence[str], rounds: int) -> dict[str, Any]:
     calls: dict[tuple[str, int], Callable[[], object]] = {}
     for mode, beam in itertools.product(modes, (1, 5)):
         options = SearchOptions(beam_size=beam)
-        translate = translators[mode].translate
-        calls[mode, beam] = lambda translate=translate, options=options: translate([SENTENCE], options=options)
+        calls[mode, beam] = partial(translators[mode].translate, [SENTENCE], options=options)
     times: dict[tuple[str, int], list[float]] = {key: [] for key in calls}
     for _ in tqdm(range(rounds), desc=model):
         for key, call in calls.items():

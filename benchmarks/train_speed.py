@@ -188,7 +188,7 @@ def joeynmt(folder: Path, prepared: Path, updates: int, threads: int, environmen
         for line in process.stdout:
             if not line.startswith("{"):
                 continue
-            record = json.loads(line)
+            record: dict[str, Any] = json.loads(line)
             if "valid_loss" in record:
                 rate = tokens / seconds
                 return {"updates": bar.n, "tokens": tokens, "seconds": seconds, "tokens_per_second": rate} | record

@@ -55,7 +55,7 @@ class Peer:
         self, *, batch: int, length: int, beam: int, warm: bool, least_seconds: float, most_calls: int
     ) -> float:
         """Median seconds of one call: `batch` sentences of `length` units, as many units out."""
-        job = {"batch": batch, "length": length, "beam": beam, "warm": warm}
+        job: dict[str, float] = {"batch": batch, "length": length, "beam": beam, "warm": warm}
         job |= {"least_seconds": least_seconds, "most_calls": most_calls}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(job) + "\n")
