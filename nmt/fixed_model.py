@@ -1,0 +1,234 @@
+"""FixedPointModel: the default kind of model in the arithmetic of `fixed_point.py`.
+
+Shapes: B sentences, S source length, R rows, E embedding, H hidden, M memory, L decoder layers,
+D directions, h encoder hidden, V vocabulary, U ids asked for.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt.config import PAD, ModelConfig
+from nmt.context import AttentionContext
+from nmt.decoder import DecoderState, Parallel, Step
+from nmt.encoder import EncoderOutput
+from nmt.fixed_point import LANES, FixedSource, FixedState, Int8Linear, by_rows, lstm, sigmoid, to_grid
+from nmt.model import Seq2Seq
+
+_FEW_ROWS = 8
+"""Rows up to which one product with twice the weights costs less than two products."""
+
+
+def supports(config: ModelConfig) -> bool:
+    """Whether a model of this shape can run in fixed point."""
+    return (
+        config.cell == "lstm"
+        and config.wiring == "parallel"
+        and config.score != "additive"
+        and not config.layer_norm
+        and all(n % LANES == 0 for n in (config.embedding_size, config.encoder_size, config.decoder_size))
+    )
+
+
+def reach(config: ModelConfig, layers: int) -> float:
+    """The range (-reach, reach) that so many encoder layers are held to: residuals add, but seldom all at once."""
+    return max(1.0, layers / 2) if config.residual else 1.0
+
+
+def _layer(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+    """An LSTM layer's input weight, hidden weight and bias, the rows of g doubled: its tanh is made of a sigmoid."""
+    doubled = []
+    for parameter in layer.parameters():
+        i, f, g, o = parameter.detach().chunk(4)
+        doubled.append(torch.cat((i, f, 2 * g, o)))
+    input_weight, hidden_weight, input_bias, hidden_bias = doubled
+    return input_weight, hidden_weight, input_bias + hidden_bias
+
+
+class _EncoderLayer:
+    """One layer of the encoder, in all its directions.
+
+    Args:
+        directions: One LSTM for each direction.
+        embedding: What the lowest layer reads, (V, E): its product is a table.
+        reach: Input from below lies within (-reach / 2, reach / 2).
+    """
+
+    def __init__(self, directions: nn.ModuleList, embedding: Tensor | None, reach: float) -> None:
+        layers = [_layer(layer) for layer in directions]
+        weight, bias = (torch.cat([layer[part] for layer in layers]) for part in (0, 2))  # (D 4h, I)
+        self.table = None if embedding is None else functional.linear(embedding, weight, bias).half()
+        self.inputs = Int8Linear(2 * weight, bias, scale=0.5 * reach / 63) if embedding is None else None
+        self.hidden = [Int8Linear(2 * layer[1], None) for layer in layers]
+        self.together = Int8Linear(2 * torch.cat([layer[1] for layer in layers]), None)
+
+    def enter(self, below: Tensor) -> Tensor:
+        """What the input adds to the gates: ids (N,), or states (N, I), -> (D, N, 4h)."""
+        if self.inputs is not None:
+            entering = self.inputs(below)
+        else:
+            assert self.table is not None
+            entering = self.table.index_select(0, below).float()
+        return entering.view(len(entering), len(self.hidden), -1).transpose(0, 1)
+
+    def gates(self, hidden: Tensor, entering: Tensor) -> Tensor:
+        """W h + entering, of every direction: (D, n, h), (D, n, 4h) -> (D, n, 4h)."""
+        directions, rows, _ = hidden.shape
+        gates = torch.empty(entering.shape)
+        if directions > 1 and directions * rows <= _FEW_ROWS:
+            every = self.together(hidden.flatten(0, 1)).view(directions, rows, directions, -1)
+            return torch.add(every.diagonal(dim1=0, dim2=2).permute(2, 0, 1), entering, out=gates)
+        for linear, own, added, out in zip(self.hidden, hidden, entering, gates, strict=True):
+            torch.add(linear(own), added, out=out)
+        return gates
+
+
+class _Encoder:
+    """Source ids -> memory."""
+
+    def __init__(self, model: Seq2Seq) -> None:
+        config = model.config
+        self.size = config.encoder_size
+        self.residual = config.residual
+        self.reach = [reach(config, layers) for layers in range(config.encoder_layers + 1)]
+        self.step = 2.0 ** (math.ceil(math.log2(self.reach[-1])) - 11)  # 2^23 of it and of the weights' make reach
+        self.layers: list[_EncoderLayer] = []
+        for index, directions in enumerate(model.encoder.layers):
+            assert isinstance(directions, nn.ModuleList)
+            embedding = None if index else model.encoder.embedding.weight.detach()
+            self.layers.append(_EncoderLayer(directions, embedding, self.reach[index]))
+
+    def __call__(self, source: Tensor) -> EncoderOutput:
+        """Encode source ids with EOS, shape (B, S), padded on the right."""
+        mask = source != PAD
+        lengths, order = mask.sum(dim=1).sort(descending=True, stable=True)
+        sentences, width = len(source), int(lengths[0])
+        source, mask = source[:, :width], mask[:, :width]
+        steps, places = torch.arange(width)[:, None], torch.arange(sentences)
+        running = (lengths > steps).sum(dim=1).tolist()  # sentences that are not over, step by step
+        # the second direction reads real tokens turned round, padding where it is; flat (S B)
+        turned = (torch.where(steps < lengths, lengths - 1 - steps, steps) * sentences + places).flatten()
+        last = (lengths - 1) * sentences + places
+        below = source[order].t().flatten()  # (S B), longest first
+        finals: list[Tensor] = []
+        for index, layer in enumerate(self.layers):
+            forward, *backward = layer.enter(below)
+            entering = torch.stack((forward, *(way[turned] for way in backward)))  # (D, S B, 4h)
+            states = self._run(layer, entering.view(len(entering), width, sentences, -1), running).flatten(1, 2)
+            finals.append(torch.cat([own[last] for own in states], dim=-1))
+            forward, *backward = states
+            above = torch.cat((forward, *(own[turned] for own in backward)), dim=-1)  # (S B, M)
+            most = 0.5 * self.reach[index + 1]
+            below = (above + below).clamp_(-most, most) if self.residual and index else above
+        back = order.argsort()
+        memory = to_grid(2 * below, self.step).view(width, sentences, -1)
+        return EncoderOutput(memory.transpose(0, 1)[back], 2 * torch.stack(finals)[:, back], mask)
+
+    def _run(self, layer: _EncoderLayer, entering: Tensor, running: list[int]) -> Tensor:
+        """All steps of one layer: (D, S, B, 4h) -> halved states (D, S, B, h), zero at padding."""
+        directions, width, sentences, _ = entering.shape
+        states = entering.new_zeros(directions, width, sentences, self.size)
+        cell = entering.new_zeros(directions, sentences, self.size)
+        for step, count in enumerate(running):
+            gates = entering[:, step, :count]
+            gates = layer.gates(states[:, step - 1, :count], gates) if step else gates.contiguous()
+            _, cell = lstm(gates, cell[:, :count], states[:, step, :count])
+        return states
+
+
+class FixedPointModel:
+    """A `DecodingModel` with the weights of a `Seq2Seq`, which it does not keep (see `supports`)."""
+
+    def __init__(self, model: Seq2Seq) -> None:
+        config = self.config = model.config
+        self.device = torch.device("cpu")
+        decoder, wiring = model.decoder, model.decoder.wiring
+        assert isinstance(wiring, Parallel)
+        assert isinstance(decoder.context, AttentionContext)
+        self.memory_reach = reach(config, config.encoder_layers)
+        self.encoder = _Encoder(model)
+        memory_scale = self.memory_reach / 63
+        self.bridge = self.key = None
+        if config.bridge != "last":
+            transform = decoder.bridge.transform
+            self.bridge = Int8Linear(2 * transform.weight, 2 * transform.bias, scale=memory_scale)
+        if config.score == "general":
+            self.key = Int8Linear(2 * decoder.context.attention.key.weight, None, scale=memory_scale)
+        weight, hidden_weight, bias = _layer(wiring.bottom.layers[0])
+        self.table = functional.linear(decoder.embedding.weight.detach(), weight, bias).half()  # (V, 4H)
+        self.bottom = Int8Linear(2 * hidden_weight, None)
+        self.upper: list[Int8Linear] = []
+        for index, layer in enumerate(wiring.upper.layers):
+            weight, hidden_weight, bias = _layer(layer)
+            below, context = torch.split(weight, [config.decoder_size, config.memory_size], dim=1)
+            self.upper.append(self._reading(index, below, context, bias, hidden_weight))
+        below, context = torch.split(2 * wiring.readout.weight, [config.decoder_size, config.memory_size], dim=1)
+        self.readout = self._reading(config.decoder_layers - 1, below, context, 2 * wiring.readout.bias)
+        # a feature is tanh = 2 s - 1 of a sigmoid s, and W (2 s - 1) + b = 2 W s + (b - W 1)
+        weight, bias = decoder.output.weight.detach(), decoder.output.bias.detach()
+        self.bias = bias - weight.sum(dim=1)
+        self.output = Int8Linear(2 * weight, self.bias, scale=1 / 127, zero_point=0)
+        self.rows, self.scales = by_rows(2 * weight)
+        self.asked: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+
+    def _reading(
+        self, index: int, below: Tensor, context: Tensor, bias: Tensor, hidden: Tensor | None = None
+    ) -> Int8Linear:
+        """What reads [states below, context, own state]; a sum of residuals is read as its terms, repeating columns."""
+        columns = [2 * below] * (index + 1 if self.config.residual else 1) + [2 * self.memory_reach * context]
+        return Int8Linear(torch.cat(columns if hidden is None else [*columns, 2 * hidden], dim=1), bias)
+
+    def encode(self, source: Tensor) -> EncoderOutput:
+        """Source ids with EOS, shape (B, S), padded on the right."""
+        return self.encoder(source)
+
+    def start(self, encoded: EncoderOutput) -> DecoderState:
+        """The state before the first unit, one row for each sentence."""
+        lengths = encoded.mask.sum(dim=1)
+        mean = self.config.bridge == "mean"
+        summary = encoded.memory.sum(dim=1) / lengths[:, None] if mean else encoded.final[-1]
+        halved = summary / 2 if self.bridge is None else sigmoid(self.bridge(summary)).sub_(0.5)
+        if self.key is None:
+            factor = self.config.decoder_size**-0.5 if self.config.score == "scaled_dot" else 1.0
+            keys = encoded.memory * (2 * factor)
+        else:
+            keys = self.key(encoded.memory.flatten(0, 1)).view(*encoded.memory.shape[:2], -1)
+        recurrent = FixedState(*(part.repeat(1, self.config.decoder_layers) for part in (halved, 4 * halved)))
+        return DecoderState(recurrent, None, FixedSource.of(encoded.memory, keys, lengths), len(lengths))
+
+    def step(self, tokens: Tensor, state: DecoderState, vocabulary: Tensor | None = None) -> Step:
+        """Read one unit of every row, shape (R,), and predict the next; as `DecodingModel.step`."""
+        size = self.config.decoder_size
+        assert state.recurrent.cell is not None
+        hidden, cells = torch.split(state.recurrent.hidden, size, dim=1), torch.split(state.recurrent.cell, size, dim=1)
+        gates = self.bottom(hidden[0].contiguous()).add_(self.table.index_select(0, tokens))
+        asking, cell = lstm(gates, cells[0])
+        attended = state.context.read(asking.view(state.sentences, -1, size))
+        context = attended.context.flatten(0, 1).mul_(0.5 / self.memory_reach)
+        states, after = [asking], [cell]
+        for linear, own, cell in zip(self.upper, hidden[1:], cells[1:], strict=True):
+            below = states if self.config.residual else states[-1:]
+            own, cell = lstm(linear(torch.cat((*below, context, own), dim=1)), cell)
+            states.append(own)
+            after.append(cell)
+        together = torch.cat((*states, context), dim=1)  # (R, L H + M)
+        size = 0 if self.config.residual else size * (len(states) - 1)
+        feature = sigmoid(self.readout(together[:, size:].contiguous()))
+        recurrent = FixedState(together[:, : -context.shape[1]], torch.cat(after, dim=1))
+        weights = attended.weights
+        assert weights is not None
+        return Step(self._logits(feature, vocabulary), weights.flatten(0, 1), state.after(recurrent))
+
+    def _logits(self, feature: Tensor, vocabulary: Tensor | None) -> Tensor:
+        """Logits (R, V), or (R, U): then in fp32, which sums these whole numbers exactly and needs no packing."""
+        if vocabulary is None:
+            return self.output(feature)
+        if self.asked is None or self.asked[0] is not vocabulary:
+            rows, scales, bias = (part.index_select(0, vocabulary) for part in (self.rows, self.scales, self.bias))
+            self.asked = vocabulary, rows.float(), scales / 127, bias
+        _, rows, scales, bias = self.asked
+        return functional.linear(feature.mul_(127).round_(), rows).mul_(scales).add_(bias)

@@ -1,0 +1,197 @@
+"""Arithmetic whose result for a row or a sentence does not depend on company, bit for bit.
+
+Every product is FBGEMM's int8 product with a fixed input scale: whole numbers, summed exactly. What
+stands between the products keeps to operations of which the same is true:
+
+* add, subtract, multiply, divide: IEEE 754 rounds each element by itself (a factor that torch may
+  fuse into an addition is a power of two, so fusing changes nothing);
+* sums (scores, contexts) run over numbers on a grid so coarse that fp32 holds every partial sum
+  exactly: order, padding and blocking cannot matter;
+* the sigmoid is the only other function, tanh(x) = 2 sigmoid(2x) - 1. Torch computes what is left
+  over at the end of a thread's share by another routine: `sigmoid` leaves nothing over;
+* softmax runs over rows padded to whole vectors, where padding adds exact zeros.
+
+Activations are 7 bits: AVX2, and AVX-512 without VNNI, add two 8-bit products in 16 bits. Their
+ranges need no data: an LSTM's output lies within (-1, 1), a sigmoid within (0, 1).
+
+Shapes: B sentences, S source length, R rows, H hidden, M memory, L layers, O and I a product's
+output and input. Hidden states are halved and cell states doubled: so they come out of sigmoids,
+and the weights that read them make up for it.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from typing_extensions import override
+
+from nmt.attention import Attended
+from nmt.cells import RecurrentState
+
+LANES = 32
+"""Floats that torch's vector loops take at once: two AVX-512 registers; the other vectors divide it."""
+
+_GRAIN = 32768
+"""Elements up to which torch stays on one thread (`at::internal::GRAIN_SIZE`)."""
+
+_QUERY_STEP = 2.0**-8
+_WEIGHT_STEP = 2.0**-12
+"""Grids of queries, |q| <= 1/2, and of attention weights, where sums need them exact."""
+
+
+class Int8Linear:
+    """x (R, I) -> x W^T + b (R, O), fp32 in and out.
+
+    Args:
+        weight: Shape (O, I); kept as int8 with one scale for each row.
+        bias: Shape (O,).
+        scale: Step of the quantised input, which has 127 of them.
+        zero_point: The step at which the input is 0: 64 for signed input, 0 for input from 0 up.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, scale: float = 0.5 / 63, zero_point: int = 64) -> None:
+        self.scale = scale
+        self.zero_point = zero_point
+        whole, scales = by_rows(weight)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch means to drop quantised tensors: docs/decisions/cpu-runtime.md
+            zeros = torch.zeros(len(scales), dtype=torch.int64)
+            rows = torch._make_per_channel_quantized_tensor(whole, scales.double(), zeros, 0)
+            self.packed = torch.ops.quantized.linear_prepack(rows, None if bias is None else bias.detach())
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """The product; inputs must lie in range, or sums of two products may overflow."""
+        return _PRODUCT(inputs, self.scale, self.zero_point, self.packed)  # type: ignore[no-any-return]
+
+
+_PRODUCT = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+
+
+def by_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """int8 (O, I) and scales (O,), max |row| / 127: a bundle's own whole numbers, if it is a bundle's matrix."""
+    scales = (weight.detach().abs().amax(dim=1) / 127).clamp_min(1e-12)
+    return (weight.detach() / scales[:, None]).round().to(torch.int8), scales
+
+
+def sigmoid(values: Tensor, out: Tensor | None = None) -> Tensor:
+    """Sigmoid of a contiguous tensor, of which each element's depends on that element alone."""
+    out = torch.empty_like(values) if out is None else out
+    count = values.numel()
+    shares = min(torch.get_num_threads(), -(-count // _GRAIN))
+    if count % (shares * LANES) == 0:
+        torch.sigmoid(values, out=out)
+    else:  # a thread's share would end within a vector: take shares of our own
+        for part, part_out in zip(torch.split(values.view(-1), _GRAIN), torch.split(out.view(-1), _GRAIN), strict=True):
+            torch.sigmoid(part, out=part_out)
+    return out
+
+
+def to_grid(values: Tensor, step: float) -> Tensor:
+    """The nearest multiples of `step`, a power of two, for |values| below 2^21 steps."""
+    magic = 1.5 * 2**23 * step  # floats of this size are a step apart
+    return values.add(magic).sub_(magic)
+
+
+def lstm(gates: Tensor, cell: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What an LSTM does after its products.
+
+    Args:
+        gates: i, f, g, o before the sigmoid, g doubled, shape (..., 4H), contiguous; overwritten.
+        cell: Doubled cell state, (..., H).
+        out: Where to write the hidden state.
+
+    Returns:
+        The halved hidden state and the doubled cell state, (..., H).
+    """
+    i, f, g, o = sigmoid(gates, gates).chunk(4, dim=-1)
+    cell = (f * cell).add_(i * g, alpha=4).sub_(i, alpha=2)  # 2 c = f (2 c) + 2 i (2 g - 1)
+    squashed = sigmoid(cell).mul_(o)
+    return torch.sub(squashed, o, alpha=0.5, out=out), cell  # h / 2 = o (sigmoid(2 c) - 1/2)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedSource:
+    """Sources ready for queries. S is a multiple of 16: softmax works on whole vectors.
+
+    Attributes:
+        memory: Shape (B, S, M), on a grid.
+        keys: Shape (B, S, H), each on a grid that keeps its scores exact.
+        bias: 0 at real tokens, -inf at padding, (B, 1, S).
+        lengths: Real tokens of each sentence, (B,).
+    """
+
+    memory: Tensor
+    keys: Tensor
+    bias: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, memory: Tensor, keys: Tensor, lengths: Tensor) -> FixedSource:
+        """Pad S, and put keys on grids: |query| <= 2^7 and |key| <= 2^17 / H steps make |score| <= 2^24 of them."""
+        largest = keys.abs().amax(dim=-1, keepdim=True).clamp_min(2.0**-40)
+        least = largest * (keys.shape[-1] / 2**17)
+        step = least / torch.frexp(least).mantissa  # the power of two above it
+        keys = (keys / step).round_().mul_(step)
+        over = torch.arange(memory.shape[1]) >= lengths[:, None]
+        bias = torch.zeros(over.shape).masked_fill_(over, -math.inf)[:, None]
+        return cls(memory, keys, bias, lengths)._widen(_whole(memory.shape[1]))
+
+    def read(self, queries: Tensor) -> Attended:
+        """Attend: queries (B, Q, H), halved."""
+        queries = to_grid(queries, _QUERY_STEP)
+        weights = torch.baddbmm(self.bias, queries, self.keys.transpose(1, 2)).softmax(dim=-1)
+        return Attended(torch.bmm(to_grid(weights, _WEIGHT_STEP), self.memory), weights)
+
+    def select(self, sentences: Tensor) -> FixedSource:
+        """These sentences, in this order, with no more padding than the longest of them needs."""
+        lengths = self.lengths[sentences]
+        width = _whole(int(lengths.max()))
+        return FixedSource(
+            self.memory[sentences, :width], self.keys[sentences, :width], self.bias[sentences, :, :width], lengths
+        )
+
+    def join(self, other: FixedSource) -> FixedSource:
+        """The sentences of both, these first, padded to the longest of all."""
+        width = max(self.memory.shape[1], other.memory.shape[1])
+        ours, theirs = self._widen(width), other._widen(width)
+        return FixedSource(
+            torch.cat((ours.memory, theirs.memory)),
+            torch.cat((ours.keys, theirs.keys)),
+            torch.cat((ours.bias, theirs.bias)),
+            torch.cat((ours.lengths, theirs.lengths)),
+        )
+
+    def _widen(self, width: int) -> FixedSource:
+        by = width - self.memory.shape[1]
+        if not by:
+            return self
+        return FixedSource(
+            functional.pad(self.memory, (0, 0, 0, by)),
+            functional.pad(self.keys, (0, 0, 0, by)),
+            functional.pad(self.bias, (0, by), value=-math.inf),
+            self.lengths,
+        )
+
+
+def _whole(width: int) -> int:
+    return -(-width // 16) * 16
+
+
+class FixedState(RecurrentState):
+    """All layers side by side: halved hidden states (R, L H) and doubled cell states (R, L H)."""
+
+    @override
+    def select(self, rows: Tensor) -> FixedState:
+        assert self.cell is not None
+        return FixedState(self.hidden.index_select(0, rows), self.cell.index_select(0, rows))
+
+    @override
+    def join(self, other: RecurrentState) -> FixedState:
+        assert self.cell is not None
+        assert other.cell is not None
+        return FixedState(torch.cat((self.hidden, other.hidden)), torch.cat((self.cell, other.cell)))
