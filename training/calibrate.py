@@ -205,6 +205,7 @@ def _report(
         marked = np.array([flag in names for names in raised])
         flags[flag]["raised"] = round(float(marked.mean()), 4)
         flags[flag]["bad"] = round(float((~good[marked]).mean()), 3) if marked.any() else None
+        flags[flag]["caught"] = round(float(marked[~good].mean()), 3) if not good.all() else None
     plain = np.exp([m.mean_logprob for m in measures])
     return {
         "sentences": {"valid": len(valid), "test": len(test)},

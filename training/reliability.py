@@ -13,6 +13,9 @@ MOST_FALSE = 0.01
 PRECISION = 0.75
 """Share of the translations called `low_confidence` that are bad, on validation data."""
 
+FEWEST_SEEN = 20
+"""Sentences in which a feature must differ from its usual value before it gets a weight."""
+
 BINS = 10
 
 Floats = NDArray[np.float64]
@@ -31,6 +34,9 @@ def fit_logistic(features: Floats, outcomes: NDArray[np.bool_], *, ridge: float 
     """
     yes = int(outcomes.sum())
     goal = np.where(outcomes, (yes + 1) / (yes + 2), 1 / (len(outcomes) - yes + 2))
+    common = np.median(features, axis=0)
+    seen = (features != common).sum(axis=0) >= FEWEST_SEEN
+    features = np.where(seen, features, common)  # constant: its weight stays 0
     middle, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
     rows = np.column_stack([np.ones(len(features)), (features - middle) / scale])
     pull = np.diag([0.0, *[ridge] * features.shape[1]])

@@ -36,6 +36,13 @@ def test_one_outcome_alone_gives_a_finite_answer() -> None:
     assert 1 / (1 + np.exp(-(bias + weights[0] * 2))) == pytest.approx(61 / 62, abs=1e-6)
 
 
+def test_what_was_seen_in_a_single_sentence_gets_no_weight() -> None:
+    features = np.column_stack([np.linspace(-1, 1, 100), np.eye(1, 100)[0]])
+    _, weights = fit_logistic(features, np.linspace(-1, 1, 100) > 0)
+    assert weights[0] > 1
+    assert weights[1] == 0
+
+
 def test_threshold_lies_in_the_middle_of_the_gap() -> None:
     assert best_threshold(np.array([0.9, 1.0, 0.1]), np.array([0.0, 0.1, 0.3])) == pytest.approx(0.6)
 
