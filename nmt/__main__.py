@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ import torch
 from nmt import heatmap
 from nmt.bundle import ModelBundle
 from nmt.errors import ConfigError, InputError, NmtError
+from nmt.runtime import Compute
 from nmt.search import Sampling, SearchOptions
 from nmt.sentences import sentences
 from nmt.translator import TranslatedHypothesis, Translator
@@ -57,6 +58,12 @@ def parser() -> argparse.ArgumentParser:
         which.add_argument("--beam-size", type=int, default=5, help="1 is greedy search (default 5)")
     for which in (translate, score, draw):
         which.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+        which.add_argument(
+            "--compute",
+            choices=get_args(Compute),
+            default="default",
+            help="arithmetic: reference is fp32; default the fastest that suits model and machine",
+        )
         which.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
     command("inspect", "Check a model's files and print its card.")
     return top
@@ -97,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise ConfigError(f"--threads {options.threads} is out of range; give 1 or more, or leave it out")
             if options.threads:
                 torch.set_num_threads(options.threads)
-            translator = Translator.load(options.model, device=options.device)
+            translator = Translator.load(options.model, device=options.device, compute=options.compute)
             {"translate": translate, "score": score, "heatmap": draw}[options.command](translator, options)
     except NmtError as error:
         print(f"nmt: {error}", file=sys.stderr)

@@ -17,12 +17,13 @@ import regex
 
 from nmt.config import EOS, check_range
 from nmt.errors import InputError, InputTooLong, SeveralSentences
-from nmt.plan import Copies, is_readable
+from nmt.plan import is_readable
 from nmt.prefix import BeginsWith, TargetPrefix
 from nmt.search import Hypothesis, SearchOptions, Sentence
 from nmt.sentences import sentences
 from nmt.text import replace_surrogates, words
 from nmt.translation import Alternative
+from nmt.writing import Copies
 
 if TYPE_CHECKING:
     from nmt.translator import Translator

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from nmt.alignment import Token
 from nmt.config import EOS, UNK
 from nmt.errors import InputError, InputTooLong
-from nmt.plan import source_tokens, subword_matrix
 from nmt.prefix import BeginsWith, TargetPrefix
 from nmt.search import SearchOptions, Sentence
 from nmt.text import replace_surrogates
 from nmt.tokenizer import Piece
 from nmt.translation import END, TranslatedHypothesis
+from nmt.writing import source_tokens, subword_matrix
 
 if TYPE_CHECKING:
     from nmt.translator import Translator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 
@@ -12,11 +12,13 @@ from nmt.alternatives import AlternativesPlan
 from nmt.bundle import ModelBundle
 from nmt.device import resolve_device
 from nmt.errors import ConfigError, InputTooLong
-from nmt.model import DecodingModel, Seq2Seq
+from nmt.model import Seq2Seq
 from nmt.plan import Plan
 from nmt.quality import Quality
+from nmt.runtime import runtime_for
 from nmt.scoring import ScorePlan
 from nmt.search import RunningSet, SearchOptions, Sentence, translate_all
+from nmt.shortlist import Shortlist
 from nmt.text import replace_surrogates, words
 from nmt.tokenizer import Tokenizer
 from nmt.translation import (
@@ -27,9 +29,6 @@ from nmt.translation import (
     TranslatedSentence,
     Translation,
 )
-
-if TYPE_CHECKING:
-    from nmt.shortlist import Shortlist
 
 __all__ = [
     "Alternative",
@@ -63,7 +62,9 @@ class Translator:
         target: Language code of the target side, which decides whether sentences are spaced.
         longest_source: Longest sentence, in units, that is translated whole.
         device: `auto`, `cpu`, `cuda`, `cuda:N`.
+        compute: How the model computes, see `nmt.runtime`; only `reference` keeps `model` itself.
         quality: Judges translations.
+        shortlist: The target units that a source's usually become.
         bundle: Where the model came from, if from a bundle.
     """
 
@@ -76,28 +77,35 @@ class Translator:
         target: str,
         longest_source: int,
         device: str = "auto",
+        compute: str = "reference",
         quality: Quality = UNCALIBRATED,
+        shortlist: Shortlist | None = None,
         bundle: ModelBundle | None = None,
     ) -> None:
         self.device = resolve_device(device)
         if self.device != "cpu":
             torch.backends.cudnn.allow_tf32 = False  # whole sequences shall equal steps
-        self.model: DecodingModel = model.to(self.device).eval()
+        self.model = runtime_for(model.eval(), compute, self.device)
         self.has_attention = model.config.context == "attention"
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
         self.longest_source = longest_source
         self.spaced = target.split("-")[0].lower() not in _SPACELESS
-        self.quality = quality
+        self.quality, self.shortlist = quality, shortlist
         self._bundle = bundle
         self._ends_word: dict[int, bool] = {}
 
     @classmethod
-    def load(cls, path: Path | str, *, device: str = "auto") -> Translator:
+    def load(cls, path: Path | str, *, device: str = "auto", compute: str = "default") -> Translator:
         """Load `models/<name>/<version>`, or the highest version of `models/<name>`.
+
+        Args:
+            path: The folder.
+            device: `auto`, `cpu`, `cuda`, `cuda:N`.
+            compute: How the model computes, see `nmt.runtime`.
 
         Raises:
             BundleError: See `ModelBundle.load`.
-            ConfigError: There is no such device.
+            ConfigError: There is no such device, or the model cannot compute so on it.
         """
         bundle = ModelBundle.load(path)
         source, target = bundle.tokenizers()
@@ -108,7 +116,9 @@ class Translator:
             target=bundle.target,
             longest_source=bundle.config.longest_source,
             device=device,
+            compute=compute,
             quality=bundle.quality(),
+            shortlist=bundle.shortlist(),
             bundle=bundle,
         )
 
@@ -248,9 +258,10 @@ class Translator:
 
     def shortlist_for(self, wanted: bool | None) -> Shortlist | None:
         """The shortlist to use, if any; `wanted` as in `translate`."""
-        if wanted:
+        if wanted and self.shortlist is None:
             raise ConfigError("this model has no shortlist; leave it out, or retrain for one")
-        return None
+        used = wanted if wanted is not None else self.shortlist is not None and self.shortlist.default
+        return self.shortlist if used else None
 
     def ends_word(self, id_: int) -> bool:
         """Whether this target unit, wherever it stands, begins a new word and never continues one."""

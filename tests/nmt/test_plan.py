@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from nmt.config import UNK
-from nmt.errors import DeadlineExceeded, SeveralSentences
-from nmt.plan import Plan, Writer
+from nmt.errors import ConfigError, DeadlineExceeded, SeveralSentences
+from nmt.plan import Plan
 from nmt.search import SearchOptions
+from nmt.shortlist import Shortlist
 from nmt.tokenizer import Tokenizer
 from nmt.translation import StreamedToken
 from nmt.translator import Translation, Translator
+from nmt.writing import Writer
 from tests.nmt.conftest import SENTENCES, random_translator
 from tests.nmt.test_translator import TEXTS
 
@@ -163,7 +165,7 @@ def test_greedy_streaming_hands_out_a_unit_a_step(translator: Translator) -> Non
 def test_a_space_waits_for_what_follows_it(tokenizer: Tokenizer) -> None:
     (space, *_), (letter, *_) = tokenizer.beginning_with(" "), tokenizer.ids(["a"])[0][-1:]
     assert tokenizer.spelled[space] == " "
-    writer = Writer(random_translator(tokenizer), [], None)
+    writer = Writer(tokenizer, [], None)
     for id_ in (letter, space, space, letter, space):
         writer.add(id_, -1.0, None)
     added = [token.added.replace(" ", "_") for token in writer.tokens]
@@ -176,7 +178,42 @@ def test_streamed_unknown_units_are_copied_as_in_the_end(tokenizer: Tokenizer) -
     unknown = [place for place, piece in enumerate(pieces) if piece.id == UNK]
     weights = np.zeros(len(pieces) + 1, np.float32)
     weights[unknown[1]] = 1.0
-    writer = Writer(random_translator(tokenizer), pieces, None)
+    writer = Writer(tokenizer, pieces, None)
     for _ in range(3):
         writer.add(UNK, -1.0, weights)
     assert [token.added for token in writer.tokens] == ["狗", "猫", ""]
+
+
+def shortlisted(tokenizer: Tokenizer, *, default: bool) -> Translator:
+    """A translator whose shortlist has the special units and those of "on the mat", whatever the source."""
+    translator = random_translator(tokenizer)
+    always = np.unique([0, 1, 2, 3, *tokenizer.ids(["on the mat"])[0]])
+    nothing = np.zeros((tokenizer.size, tokenizer.size), dtype=bool)
+    translator.shortlist = Shortlist.of(always, nothing, default=default)
+    return translator
+
+
+def test_shortlist_is_used_when_asked_for_or_by_default(tokenizer: Tokenizer) -> None:
+    def used(translator: Translator, wanted: bool | None) -> bool:
+        return translator.plan(["The cat."], shortlist=wanted).sentences[0].shortlist is not None
+
+    on, off = shortlisted(tokenizer, default=True), shortlisted(tokenizer, default=False)
+    assert [used(on, wanted) for wanted in (None, True, False)] == [True, True, False]
+    assert [used(off, wanted) for wanted in (None, True, False)] == [False, True, False]
+    with pytest.raises(ConfigError, match="no shortlist"):
+        random_translator(tokenizer).plan(["The cat."], shortlist=True)
+
+
+def test_translation_keeps_to_its_shortlist_but_for_the_prefix(tokenizer: Tokenizer) -> None:
+    translator = shortlisted(tokenizer, default=True)
+    assert translator.shortlist is not None
+    (found,) = translator.translate(["where is it?"], options=GREEDY, target_prefix="I don't kn")
+    assert found.text.startswith("I don't kn")
+    prefix = translator.plan(["it"], target_prefix="I don't kn").sentences[0]
+    assert prefix.shortlist is not None
+    assert set(tokenizer.ids(["I don't"])[0]) <= set(prefix.shortlist.tolist())
+    plan = translator.plan(["where is it?"], options=GREEDY)
+    run(translator, plan)
+    (sentence,) = plan.sentences
+    assert sentence.hypotheses
+    assert set(sentence.hypotheses[0].tokens) <= set(translator.shortlist.always.tolist())

@@ -1,15 +1,24 @@
 """Any text in, text out. The weights are random: what is claimed holds for every model."""
 
+import gc
+import math
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nmt.alignment import AttentionMatrix
+from nmt.batch import Batch
+from nmt.bundle import ModelBundle
 from nmt.config import EOS, UNK
 from nmt.errors import BundleError, ConfigError, InputError, InputTooLong
-from nmt.plan import Copies
+from nmt.model import Seq2Seq
+from nmt.quality import Flag, Judgement, Quality
 from nmt.search import Hypothesis, SearchOptions
 from nmt.translator import Translation, Translator
+from nmt.writing import Copies
+from tests.nmt import unrolled
 from tests.nmt.conftest import save_bundle
 
 TEXTS = {
@@ -154,6 +163,45 @@ def test_given_pair_scores_as_the_search_did(translator: Translator) -> None:
         )
 
 
+def test_given_pairs_score_together_as_alone(translator: Translator) -> None:
+    pairs = [("The cat sits.", "Le chat dort."), ("It sleeps, I think.", "Il dort 猫."), ("猫", "chat"), ("a", "b")]
+    for pair, together in zip(pairs, translator.score(pairs), strict=True):
+        alone = translator.attend(*pair)
+        assert together.score == pytest.approx(alone.score, abs=1e-4)
+        assert together.subwords.weights == pytest.approx(alone.subwords.weights, abs=1e-4)
+        assert [(t.text, t.span) for t in together.subwords.target] == [(t.text, t.span) for t in alone.subwords.target]
+
+
+def test_given_pair_scores_as_one_teacher_forced_pass(bundle_path: Path) -> None:
+    reference = Translator.load(bundle_path, device="cpu", compute="reference")
+    assert isinstance(reference.model, Seq2Seq)
+    found = reference.attend("The cat sits.", "Le chat dort.")
+    source, target = (reference.source_tokenizer.ids([text])[0] for text in ("The cat sits.", "Le chat dort."))
+    (forced,) = unrolled.score(reference.model, Batch.of([source], [target]))
+    assert [t.logprob for t in found.subwords.target] == pytest.approx(forced.token_scores.tolist(), abs=1e-4)
+    assert found.subwords.weights == pytest.approx(forced.attention, abs=1e-4)
+    assert found.score == pytest.approx(float(forced.token_scores.mean()), abs=1e-4)
+    assert found.perplexity == pytest.approx(math.exp(-found.score), rel=1e-4)
+
+
+def test_only_the_reference_keeps_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Seq2Seq]] = []
+    original = ModelBundle.model
+
+    def model(bundle: ModelBundle) -> Seq2Seq:
+        found = original(bundle)
+        made.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(ModelBundle, "model", model)
+    reference = Translator.load("models/en-fr", device="cpu", compute="reference")
+    packed = Translator.load("models/en-fr", device="cpu", compute="float16")
+    gc.collect()
+    assert made[0]() is reference.model
+    assert made[1]() is None
+    assert packed.translate(["Thank you."])[0].text == reference.translate(["Thank you."])[0].text
+
+
 @pytest.mark.parametrize(("source", "target"), [("", "x"), ("x", " \n")])
 def test_given_pair_needs_both_sides(translator: Translator, source: str, target: str) -> None:
     with pytest.raises(InputError, match="needs text on both sides"):
@@ -187,3 +235,20 @@ def test_unknown_device_and_folder_are_clear(bundle_path: Path) -> None:
         Translator.load(bundle_path, device="cuda:99")
     with pytest.raises(BundleError):
         Translator.load(bundle_path / "nothing")
+    with pytest.raises(ConfigError, match="compute = 'bf8' is not known"):
+        Translator.load(bundle_path, compute="bf8")
+
+
+def test_flags_and_confidence_come_from_what_judges(bundle_path: Path) -> None:
+    class Strict(Quality):
+        def judge(self, subwords: AttentionMatrix, words: AttentionMatrix, *, unknown: int = 0) -> Judgement:
+            span = words.source[0].span
+            return Judgement(0.125, (Flag("source_skipped", span), Flag("low_confidence")))
+
+    strict = Translator.load(bundle_path, device="cpu")
+    strict.quality = Strict()
+    first, second = strict.translate(["The 猫 sits. 😀!"])[0].sentences
+    assert first.flags[-3:] == ("unknown_characters", "source_skipped", "low_confidence")
+    assert Flag("source_skipped", (0, 3)) in first.flag_spans
+    assert first.hypotheses[0].confidence == strict.attend("a", "b").confidence == 0.125
+    assert (second.flags, second.hypotheses[0].confidence) == (("copied",), 1.0)  # no model had a say
