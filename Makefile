@@ -30,8 +30,12 @@ retrain-demo: $(VENV)/.installed  ## Make a corpus of dates, train on it, publis
 	$(BIN)/python -m training.demo dates data/dates.tsv
 	$(BIN)/python -m training run recipes/dates.toml --models $(MODELS)
 
-bench: $(VENV)/.installed  ## Batch invariance of a shipped model: make bench SENTENCES=file
-	$(BIN)/python -m benchmarks.batch_invariance --sentences $(SENTENCES)
+bench: $(VENV)/.installed  ## The benchmarks, on a quiet machine (half an hour); benchmarks/README.md explains them
+	$(BIN)/python -m benchmarks.peers.install
+	$(BIN)/python -m benchmarks.decode_speed
+	$(BIN)/python -m benchmarks.serve_load
+	$(BIN)/python -m benchmarks.batch_invariance
+	$(BIN)/python -m benchmarks.train_speed
 
 docs: $(VENV)/.developing  ## Make the pictures of the page again
 	$(BIN)/python docs/screenshots.py
