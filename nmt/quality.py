@@ -85,7 +85,8 @@ class Measures:
         units: Target units.
         length_ratio: Characters of the target over characters of the source, white space apart.
         uncovered: Share of the source's characters that nothing looked at; a word that got half of
-            the usual attention counts half.
+            the usual attention counts half, and a target word that looked at a mark or at `</s>`
+            makes up for one source word (models keep much of a question in its mark).
         skipped: Span of the run of skipped source words with most characters; None without one.
         entropy: Of a target unit's attention, mean over units, in nats.
         repetition: Characters that are said twice, each times the share of attention that went
@@ -283,7 +284,12 @@ def _skipped(words: AttentionMatrix, usual: float) -> tuple[float, Span | None]:
         if run > best:
             best, span = run, (start, here[1])
     total = sum(len(words.source[column].text) for column in speaking)
-    return sum(missing.values()) / max(1, total), span
+    rows = [row for row, token in enumerate(words.target) if _speaks(token)]
+    marks = [column for column, token in enumerate(words.source) if not _speaks(token)]
+    lost = float(lack[speaking].sum())
+    elsewhere = float(words.weights[np.ix_(rows, marks)].sum())
+    left = max(0.0, 1.0 - elsewhere / lost) if lost else 0.0
+    return left * sum(missing.values()) / max(1, total), span
 
 
 def _repetition(words: AttentionMatrix) -> tuple[float, Span | None]:

@@ -24,7 +24,7 @@ from training.lexicon import Lexicon, learn
 from training.progress import Progress
 from training.validation import bleu_tokenizer
 
-SIZES = ((500, 1e-3), (1000, 3e-5), (2000, 1e-5))
+SIZES = ((500, 1e-3), (1000, 3e-5))
 """Most frequent target units on every list, and the least p(target unit | source unit) of the others."""
 
 MOST_LOST = 0.05

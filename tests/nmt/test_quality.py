@@ -67,6 +67,12 @@ def test_skipped_span_goes_over_a_mark_and_takes_the_worst_run() -> None:
     assert source[11:27] == "know it , really"
 
 
+def test_a_word_that_looks_at_a_mark_makes_up_for_a_skipped_one() -> None:
+    words = matrix("what now ?", "quoi ?", [2, 2])
+    assert measure(words, words).uncovered == pytest.approx(0.5)  # two words skipped, one in the mark
+    assert measure(words, words).skipped == (0, 8)
+
+
 def test_half_the_usual_attention_is_half_covered() -> None:
     words = matrix("abcd efgh", "x", [0])
     words.weights[0, :2] = [0.5, 0.25]
