@@ -176,7 +176,7 @@ def page(result: dict[str, Any]) -> str:
     parts = [
         "# Decoding speed",
         "Random weights, as many units out as in, medians of "
-        f"{result['rounds']} rounds in which all took turns, {result['machine']['threads']} threads. `ratio`: the "
+        f"{result['rounds']} rounds in which all took turns; threads: {result['machine']['threads']}. `ratio`: the "
         "time to its left over that of this project's default mode with the same shape; `parallel`: over that of "
         "its default wiring in the same widths (one decoder layer more). sentences/s is the first's. The floor is "
         "the larger of bytes over bandwidth and operations over peak, in fp32, as measured in the same run.",
@@ -194,7 +194,7 @@ def page(result: dict[str, Any]) -> str:
         ]
     facts = result["peaks"]
     parts.append(
-        f"Measured peaks: fp32 product {facts['fp32_gflops']:.0f} GFLOP/s, bf16 {facts['bf16_gflops']:.0f}; reading "
+        f"Measured peaks: fp32 product {facts['fp32_gflops']:.0f} GFLOP/s, bf16 {facts['bf16_gflops']:.3g}; reading "
         f"{facts['bytes_read'] / 1e6:.0f} MB again and again {facts['read_gb_per_s']:.1f} GB/s."
     )
     return "\n\n".join(parts)
@@ -224,7 +224,7 @@ def drawing(result: dict[str, Any]) -> str:
             for name in names
         }
         panels.append(plot.Panel(f"{kind}, batch of {least}", "units in and out", "milliseconds", by_length))
-    return plot.chart("Decoding speed", panels, f"{result['machine']['cpu']}, {result['machine']['threads']} threads")
+    return plot.chart("Decoding speed", panels, f"{result['machine']['cpu']}, threads: {result['machine']['threads']}")
 
 
 def _called(name: str) -> str:

@@ -59,7 +59,7 @@ def chart(title: str, panels: Sequence[Panel], note: str = "") -> str:
     """The SVG, whole: a title, the panels two in a row, the names of the lines, a note."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
     width = WIDTH * min(2, len(panels))
-    beside = 3 if len(panels) > 1 else 1
+    beside = (3 if max(map(len, names)) < 28 else 2) if len(panels) > 1 else 1
     below = TOP + HEIGHT * math.ceil(len(panels) / 2)
     foot = below + 24 + 20 * math.ceil(len(names) / beside)
     height = foot + (22 if note else 4)
