@@ -12,9 +12,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.engine import log_failure
 from service.errors import respond
 from service.metrics import Metrics
+from service.turns import log_failure
 
 logger = logging.getLogger("interlinear.access")
 

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service import answers, work
-from service.engine import log_failure
 from service.errors import Problem, problem_from
 from service.events import Committed, Event, Started
 from service.incoming import JsonRoute, while_connected
@@ -21,10 +20,11 @@ from service.settings import Settings
 from service.sse import EventStream, event
 from service.state import Running
 from service.ticket import Answer
+from service.turns import log_failure
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["translate"])
 
-_LARGE = 2_000
+_LARGE = 600
 """Characters from which an answer is put together off the event loop."""
 
 

@@ -71,6 +71,28 @@ async def test_a_bundle_is_served_damaged_and_replaced(tmp_path: Path) -> None:
         assert figure.status_code == 200
         assert "<svg" in figure.text
 
+        plain = {"text": "some words", "source": "en", "target": "fr"}
+        streamed = (await client.post("/v1/translate/stream", json=body | {"n_best": 1})).text
+        done = json.loads(streamed.split("event: done\ndata: ")[1])
+        whole = (await client.post("/v1/translate", json=body | {"n_best": 1})).json()
+        assert done["results"] == whole["results"]
+        written = {(0, 0): "", (0, 1): "", (2, 0): ""}
+        for block in streamed.split("\n\n"):
+            if block.startswith("event: token"):
+                data = json.loads(block.partition("data: ")[2])
+                written[data["text"], data["sentence"]] += data["added"]
+        for (text, sentence), made in written.items():
+            assert whole["results"][text]["sentences"][sentence]["hypotheses"][0]["text"] == made
+        scored = (await client.post("/v1/score", json=plain | {"translation": "des mots"})).json()
+        logprobs = [token["logprob"] for token in scored["hypothesis"]["target_tokens"]]
+        assert scored["score"] < 0
+        assert len(logprobs) == 3
+        words = (await client.post("/v1/alternatives", json=plain | {"target_prefix": "des "})).json()["alternatives"]
+        assert 1 <= len(words) <= 5
+        begun = ask("some words", target_prefix=words[0]["prefix"])
+        result = (await client.post("/v1/translate", json=begun)).json()["results"][0]
+        assert result["text"].startswith(words[0]["prefix"])
+
         together = await asyncio.gather(*(client.post("/v1/translate", json=ask(f"text {'x' * n}")) for n in range(8)))
         alone = [await client.post("/v1/translate", json=ask(f"text {'x' * n}")) for n in range(8)]
         for one, other in zip(together, alone, strict=True):
