@@ -20,7 +20,7 @@ from service.errors import Problem
 from service.events import Event, Follower
 from service.metrics import Metrics
 from service.models import ServedModel
-from service.ticket import Answer, Ticket, Work
+from service.ticket import Answer, Ticket, Work, call_on
 from service.turns import Turns
 
 
@@ -93,7 +93,8 @@ class Engine:
         Close the generator to abandon the request.
         """
         events: asyncio.Queue[list[Event] | None] = asyncio.Queue()
-        follower = Follower(lambda batch: ticket.call(events.put_nowait, batch))
+        loop = asyncio.get_running_loop()
+        follower = Follower(lambda batch: call_on(loop, events.put_nowait, batch))
         ticket = self._admit(model, begin, units, follower)
         answer = asyncio.ensure_future(self._outcome(ticket, deadline))
         answer.add_done_callback(lambda _: events.put_nowait(None))

@@ -119,11 +119,12 @@ class Ticket:
                 outcome(self.future)
 
         self.ended = True
-        self.call(settle)
+        call_on(self.loop, settle)
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Call on the client's event loop."""
-        try:
-            self.loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            logger.debug("a result came after its event loop had closed")
+
+def call_on(loop: asyncio.AbstractEventLoop, function: Callable[..., Any], *arguments: Any) -> None:
+    """Call on a client's event loop, from the engine's thread."""
+    try:
+        loop.call_soon_threadsafe(function, *arguments)
+    except RuntimeError:  # the loop is closed: nobody waits any more
+        logger.debug("a result came after its event loop had closed")
