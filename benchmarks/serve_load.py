@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -302,6 +303,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.quick:
         options.seconds, options.count, options.starts = options.seconds / 3, options.count // 3, 1
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # leave through the `with` blocks: the service must stop too
     result = run(options)
     text = page(result)
     print(text)

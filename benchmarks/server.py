@@ -51,12 +51,14 @@ class Server:
             stderr=subprocess.STDOUT,
             env=os.environ | {"INTERLINEAR_LOG_LEVEL": "warning"} | (variables or {}),
         )
-        while not self._ready():
-            if self.process.poll() is not None or time.perf_counter() - began > 120:
-                output = self._output()
-                self.close()
-                raise RuntimeError(f"the service did not become ready; it said:\n{output}")
-            time.sleep(0.02)
+        try:
+            while not self._ready():
+                if self.process.poll() is not None or time.perf_counter() - began > 120:
+                    raise RuntimeError(f"the service did not become ready; it said:\n{self._output()}")
+                time.sleep(0.02)
+        except BaseException:
+            self.close()
+            raise
         self.ready_seconds = time.perf_counter() - began
 
     def get(self, path: str) -> str:
