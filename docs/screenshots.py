@@ -16,13 +16,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -33,12 +34,99 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-DESKTOP = {"viewport": {"width": 1280, "height": 860}, "device_scale_factor": 2}
-PICTURES: dict[str, dict[str, Any]] = {
-    "page": DESKTOP | {"color_scheme": "light"},
-    "page-dark": DESKTOP | {"color_scheme": "dark"},
-    "page-phone": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True},
-    "page-zh": DESKTOP | {"locale": "zh-CN"},
+TEXT = "I bought a red car and a white dress yesterday."
+LONG = (
+    "When I was a child, I used to spend the whole summer with my grandparents in a small village by the sea, "
+    "where we went swimming every morning and listened to my grandfather's stories in the evening."
+)
+Scene = Callable[[Page], None]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: what is done before it is taken, in which browser, and how much of the page it shows."""
+
+    scene: Scene
+    text: str = TEXT
+    width: int = 1200
+    scale: float = 1.5
+    options: dict[str, Any] = field(default_factory=dict)
+    clip: str | None = None
+    whole: bool = True  # not only what the window shows
+
+
+def point(page: Page, word: str) -> None:
+    """The pointer on a word of the translation, or a finger that pins it."""
+    page.locator("#output .word", has_text=word).first.hover()
+
+
+def pin(page: Page, word: str) -> None:
+    """A word pinned, and what else could stand there."""
+    page.locator("#output .word", has_text=word).first.click()
+    page.wait_for_selector("#choices .choice")
+    page.mouse.move(0, 0)
+
+
+def reading(page: Page) -> None:
+    """The page as it is met first."""
+    point(page, "voiture")
+
+
+def question(page: Page) -> None:
+    """The sentence begun otherwise, what changed underlined, doubts tinted, and another word questioned."""
+    pin(page, "J'")
+    page.locator("#beginning-text").fill("Hier")
+    page.locator("#beginning-text").press("Enter")
+    page.wait_for_selector("#output .is-changed")
+    page.locator("#tint").click()
+    pin(page, "voiture")
+
+
+def interlinear(page: Page) -> None:
+    """Glosses in the order of the source, and the reader's own translation scored."""
+    page.locator("[name=view][value=gloss]").check()
+    page.locator("#tab-own").click()
+    page.locator("#own-text").fill("Hier, j'ai acheté une auto rouge et une robe blanche.")
+    page.wait_for_selector("#own-words li")
+    page.locator("#own-words .word", has_text="auto").hover()
+
+
+def candidates(page: Page) -> None:
+    """The n-best list."""
+    page.locator("#tab-candidates").click()
+    page.wait_for_selector("#candidate-list label")
+    page.locator("#candidate-list input").nth(1).check()
+
+
+def long(page: Page) -> None:
+    """A long sentence at 100 %, with a row under the pointer."""
+    page.locator("[name=zoom][value=full]").check()
+    page.locator("#matrix .label", has_text="grands").hover()
+
+
+def card(page: Page) -> None:
+    """The model's card."""
+    page.locator("#made-by").click()
+    page.wait_for_selector("#card-body dl")
+
+
+def phone(page: Page) -> None:
+    """A word pinned by a finger."""
+    page.locator("#output .word", has_text="voiture").tap()
+    page.wait_for_selector("#choices .choice")
+
+
+DARK: dict[str, Any] = {"color_scheme": "dark"}
+SMALL: dict[str, Any] = {"has_touch": True, "is_mobile": True}
+PICTURES = {
+    "page": Picture(reading, scale=2),
+    "page-question": Picture(question, clip="#panels"),
+    "page-dark": Picture(interlinear, options=DARK),
+    "page-zh": Picture(candidates, options={"locale": "zh-CN"}),
+    "page-long": Picture(long, text=LONG, clip="#attention"),
+    "page-card": Picture(card, whole=False),
+    "page-phone": Picture(phone, width=360, scale=2, options=SMALL),
+    "page-phone-zh-dark": Picture(phone, width=360, scale=2, options=SMALL | DARK | {"locale": "zh-CN"}),
 }
 PATIENCE = 120
 """Seconds the service may take until its models are loaded."""
@@ -49,10 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make docs/images/page*.png.")
     parser.add_argument("--models", default="models", help="model folder of the service (default: models)")
     parser.add_argument("--url", help="take pictures of a service that already runs")
-    parser.add_argument("--source", default="en")
-    parser.add_argument("--target", default="fr")
-    parser.add_argument("--text", default="I bought a red car and a white dress yesterday.")
-    parser.add_argument("--word", type=int, default=5, help="which word of the translation to point at, from 1")
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(PICTURES)} (default: all)")
     options = parser.parse_args()
     chromium = next(
         filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), "chromium", "google-chrome"))), None
@@ -62,28 +147,30 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with service(options.url, options.models) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        link = f"{url}/#source={options.source}&target={options.target}&q={quote(options.text)}"
-        for name, settings in PICTURES.items():
+        for name in options.names or PICTURES:
             path = IMAGES / f"{name}.png"
-            picture(browser, link, path, settings, options.word)
+            take(browser, url, path, PICTURES[name])
             print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1024:.0f} KiB")
         browser.close()
 
 
-def picture(browser: Browser, link: str, path: Path, settings: dict[str, Any], word: int) -> None:
-    """One picture of the whole page, with the pointer on a word of the translation."""
-    page = browser.new_context(**settings).new_page()
-    page.goto(link)
-    page.wait_for_selector("#heatmap .cell")
+def take(browser: Browser, url: str, path: Path, picture: Picture) -> None:
+    """One picture, made small without loss where optipng is installed."""
+    page = browser.new_context(
+        viewport={"width": picture.width, "height": 860}, device_scale_factor=picture.scale, **picture.options
+    ).new_page()
+    page.goto(f"{url}/#source=en&target=fr&q={quote(picture.text)}")
+    page.wait_for_selector("#matrix .cell")
     page.locator("#text").blur()
-    where = page.locator("#output .word").nth(word - 1)
-    if settings.get("has_touch"):
-        where.click()
+    picture.scene(page)
+    page.wait_for_timeout(500)  # transitions end
+    if picture.clip:
+        page.locator(picture.clip).screenshot(path=path)
     else:
-        where.hover()
-    page.wait_for_timeout(400)  # transitions end
-    page.screenshot(path=path, full_page=True)
+        page.screenshot(path=path, full_page=picture.whole)
     page.context.close()
+    if optipng := shutil.which("optipng"):
+        subprocess.run([optipng, "-quiet", "-o2", "-strip", "all", path], check=True)
 
 
 @contextmanager

@@ -87,17 +87,27 @@ export const alternatives = (body, signal) => json("v1/alternatives", { body, si
  */
 export async function stream(body, signal, on) {
   const response = await call("v1/translate/stream", { body, signal });
+  const events = eventsOf(response.body);
   try {
-    for await (const { event, data } of eventsOf(response.body)) {
-      if (event === "error") throw told(data);
-      if (event === "done") return data;
-      on[event]?.(data);
+    for (;;) {
+      const { value, done } = await next(events);
+      if (done) throw new Problem({ code: "network" }); // the connection ended before the answer did
+      if (value.event === "error") throw told(value.data);
+      if (value.event === "done") return value.data;
+      on[value.event]?.(value.data);
     }
+  } finally {
+    events.return(); // whoever stops listening hangs up
+  }
+}
+
+async function next(events) {
+  try {
+    return await events.next();
   } catch (error) {
-    if (error.name === "AbortError" || error instanceof Problem) throw error;
+    if (error.name === "AbortError") throw error;
     throw new Problem({ code: error instanceof SyntaxError ? "bad_answer" : "network" });
   }
-  throw new Problem({ code: "network" }); // the connection ended before the answer did
 }
 
 /** The figure's bytes as the API gives them, and the name it gives the file (if any). */

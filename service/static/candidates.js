@@ -109,10 +109,10 @@ export class Candidates {
       picture(sentence, different, longest),
       element("span", { className: "muted", textContent: told.join(" · ") }),
     );
-    const use = element("button", { type: "button", className: "quiet", textContent: table.use });
-    use.setAttribute("aria-label", table.use_candidate(place + 1));
+    const use = element("button", { type: "button", className: "quiet", disabled: present });
+    use.textContent = present ? table.in_use : table.use;
+    if (!present) use.setAttribute("aria-label", table.use_candidate(place + 1));
     use.addEventListener("click", () => this.page.use(index, sentence));
-    use.hidden = present;
     return element("li", {}, label, use);
   }
 }

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { byId, element } from "./element.js";
 import { explain } from "./message.js";
 import { strings } from "./strings.js";
+import { alignmentError } from "./trust.js";
 
 const named = (key) => strings().card_names[key] ?? key.replaceAll("_", " ");
 
@@ -28,9 +29,11 @@ function facts(tree) {
 
 export class Card {
   #cards = new Map(); // by name and version
+  #credited = null; // the model that made what is shown
 
   constructor() {
     this.dialog = byId("card");
+    byId("made-by").addEventListener("click", () => this.open(this.#credited));
     byId("card-close").addEventListener("click", () => this.dialog.close());
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
   }
@@ -47,6 +50,20 @@ export class Card {
       }
     }
     return this.#cards.get(key);
+  }
+
+  /** Names the model that made a translation, and tells how good its links are. */
+  async credit({ model, timing_ms: timing } = {}) {
+    const table = strings();
+    this.#credited = model ?? null;
+    byId("made-by").hidden = !model;
+    byId("took").textContent = model ? table.took(Math.max(1, Math.round(timing.queue + timing.compute))) : "";
+    if (!model) return;
+    byId("made-by").textContent = table.made_by(model.name, model.version);
+    const known = await this.of(model);
+    const rate = alignmentError(known?.card ?? null);
+    byId("aer").hidden = rate === null;
+    if (rate !== null) byId("aer").textContent = strings().aer(rate.toFixed(2));
   }
 
   async open(reference) {

@@ -19,7 +19,7 @@ export async function* eventsOf(body) {
       }
     }
   } finally {
-    reader.cancel().catch(() => {}); // whoever stops reading hangs up
+    reader.cancel().catch(() => {});
   }
 }
 

@@ -15,7 +15,7 @@ import { Readout } from "./readout.js";
 import { Session } from "./session.js";
 import { onLanguage, pageLanguage, setLanguage, strings } from "./strings.js";
 import { codePointLength } from "./text.js";
-import { alignmentError, showFlags } from "./trust.js";
+import { showFlags } from "./trust.js";
 import { Workbench } from "./workbench.js";
 
 const PAUSE = 450; // milliseconds without typing that mean "translate this"
@@ -166,20 +166,11 @@ function forget() {
   readout.paint();
 }
 
-async function describe() {
-  const table = strings();
-  const { model, timing_ms: timing } = session.answer ?? {};
-  byId("made-by").hidden = !model;
+function describe() {
   byId("copy").disabled = !session.result;
   byId("link").disabled = field.value.trim() === "" || !directions.any;
-  output.container.dataset.empty = table.translation_empty;
-  if (!model) return;
-  byId("made-by").textContent = table.made_by(model.name, model.version);
-  byId("took").textContent = table.took(Math.max(1, Math.round(timing.queue + timing.compute)));
-  const known = await card.of(model);
-  const rate = alignmentError(known?.card ?? null);
-  byId("aer").hidden = rate === null;
-  if (rate !== null) byId("aer").textContent = strings().aer(rate.toFixed(2));
+  output.container.dataset.empty = strings().translation_empty;
+  card.credit(session.answer ?? {});
 }
 
 /** Dims a translation that is not of what the field says now. */
@@ -274,7 +265,6 @@ byId("cancel").addEventListener("click", () => {
   cancel();
   field.focus();
 });
-byId("made-by").addEventListener("click", () => card.open(session.answer.model));
 
 choose("granularity", granularity, (value) => {
   granularity = value;
@@ -313,6 +303,7 @@ async function start() {
   try {
     const [languages, allowed, { models }] = await Promise.all([api.languages(), api.limits(), api.models()]);
     limits = allowed;
+    session.mostCells = 2 * allowed.max_attention_cells; // an estimate by subwords errs on the large side
     directions.fill(languages, models, hash);
   } catch (problem) {
     if (!(problem instanceof api.Problem)) throw problem;

@@ -12,6 +12,7 @@ export class Session {
   #first = []; // the model's own sentences, by number, where the reader changed them
   result = null;
   answer = null; // model and timing of the result
+  mostCells = Infinity; // weights the server sends in one answer
   request = null; // { source, target, granularity } of the result
 
   get busy() {
@@ -97,11 +98,20 @@ export class Session {
 
   /** With attention if there is any and it is not too large to send; else without, and `missing` says why. */
   async #ask(body, signal, on) {
+    const start = (event) => {
+      // Known at the start, this need not be learned at the end.
+      if (cells(event.sentences) > this.mostCells) throw new api.Problem({ code: "attention_too_large" });
+      on.start(event);
+    };
     try {
-      return { answer: await api.stream({ ...body, return: PARTS }, signal, on), missing: null };
+      return { answer: await api.stream({ ...body, return: PARTS }, signal, { ...on, start }), missing: null };
     } catch (problem) {
       if (!ATTENTION_ONLY.has(problem.code)) throw problem;
       return { answer: await api.stream(body, signal, on), missing: problem.code };
     }
   }
 }
+
+/** About how many weights the attention of these sentences has: translations are about as long as their sources. */
+const cells = (sentences) =>
+  sentences.reduce((sum, { source_tokens: { length } }) => sum + length * length, 0);

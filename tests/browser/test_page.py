@@ -63,6 +63,15 @@ def test_a_small_telephone_does_not_scroll_sideways(open_page: Open, text: str |
     assert outside == []
 
 
+@pytest.mark.parametrize("width", [768, 1440])
+def test_wider_windows_do_not_scroll_sideways_either(open_page: Open, width: int) -> None:
+    page = open_page(f"{QUESTION} {LONG}", viewport={"width": width, "height": 900})
+    page.locator("#next").click()
+    for tab in ("candidates", "own", "compare", "attention"):
+        page.locator(f"#tab-{tab}").click()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_right_to_left_text_is_laid_out_so(open_page: Open) -> None:
     page = open_page("שלום עולם.")
     for place in ("#text", "#output", "#lines .line[data-side=source], #lines .line >> nth=0"):

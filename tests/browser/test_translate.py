@@ -196,7 +196,8 @@ def answer_with(events: str) -> Callable[[Route], None]:
 
 def test_a_stream_that_breaks_off_is_said(open_page: Open) -> None:
     page = open_page(QUESTION)
-    start = 'event: start\ndata: {"sentences": [{"text": 0, "sentence": 0, "source_span": [0, 3]}]}\n\n'
+    sentence = '{"text": 0, "sentence": 0, "source_span": [0, 3], "source_tokens": []}'
+    start = f'event: start\ndata: {{"sentences": [{sentence}]}}\n\n'
     problem = 'event: error\ndata: {"code": "deadline_exceeded", "status": 504, "title": "", "detail": ""}\n\n'
     for broken, told in ((start, "cannot be reached"), (start + problem, "took longer than this server allows")):
         page.route(STREAM, answer_with(broken))

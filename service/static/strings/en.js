@@ -69,6 +69,7 @@ export default {
   candidates_note: "The best translations the search found, best first; marked is what differs from the first.",
   score: (value) => `Score ${value}`,
   use: "Use this",
+  in_use: "In use",
   use_candidate: (place) => `Use candidate ${place}`,
   own_label: "Your own translation of this sentence",
   own_placeholder: "Type or paste your own translation of this sentence",

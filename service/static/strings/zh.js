@@ -69,6 +69,7 @@ export default {
   candidates_note: "搜索得到的最好几种译文，从好到差；标出的是与第一种不同之处。",
   score: (value) => `得分 ${value}`,
   use: "采用",
+  in_use: "正在使用",
   use_candidate: (place) => `采用第 ${number(place)} 种候选译文`,
   own_label: "您对本句的译文",
   own_placeholder: "输入或粘贴您对本句的译文",
