@@ -134,12 +134,13 @@ class _Paths:
 
     def __init__(self, tokenizer: Tokenizer, text: str) -> None:
         self.tokenizer, self.text = tokenizer, text
-        self.following: dict[History, list[int]] = {}
+        self.following: dict[History, dict[int, None]] = {}  # ids in the order they came
         self.unknown: dict[History, str] = {}
         self.longest = 0
 
     def result(self) -> TargetPrefix:
-        return TargetPrefix(self.text, self.following, self.unknown, self.longest)
+        following = {history: list(ids) for history, ids in self.following.items()}
+        return TargetPrefix(self.text, following, self.unknown, self.longest)
 
     def ways(self, text: str, *, beyond: bool = False) -> None:
         """Every beginning of `text` in its usual units, then a unit that spells the rest, or more."""
@@ -173,7 +174,7 @@ class _Paths:
             return  # an unknown unit after the same units stands for other text already
         self.unknown.update(unknown)
         self.longest = max(self.longest, len(path) + bool(then))
-        for history, id_ in (*steps, *((path, id_) for id_ in then)):
-            allowed = self.following.setdefault(history, [])
-            if id_ not in allowed:
-                allowed.append(id_)
+        for history, id_ in steps:
+            self.following.setdefault(history, {})[id_] = None
+        if then:
+            self.following.setdefault(path, {}).update(dict.fromkeys(then))
