@@ -8,22 +8,29 @@ from __future__ import annotations
 import argparse
 import errno
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from nmt.errors import NmtError
-from training.config import load_recipe
+from nmt.errors import ConfigError, NmtError
+from training.commands import COMMANDS
+from training.config import Recipe, load_recipe
+from training.distributed import group, started_by_torchrun
 from training.stages import STAGES, Place, run_stages
 
 _HELP = {
     "run": "every stage below, in this order; those whose inputs have not changed are skipped",
     "prepare": "read, clean and split the corpus",
-    "subwords": "learn the vocabulary",
+    "backtranslate": "translate monolingual text of the target language back, to train on",
+    "subwords": "learn the vocabulary, and index the corpus",
     "train": "train the model, or go on from the last checkpoint",
     "evaluate": "score the test set: BLEU, chrF, TER",
     "export": "write the bundle",
-    "publish": "copy the bundle into the model folder as the next version",
+    "publish": "copy the bundle into the model folder as the next version, if it is at least as good as the one there",
 }
 
 
@@ -49,7 +56,12 @@ def parser() -> argparse.ArgumentParser:
             metavar="DIR",
             help="where models are published (default: var/models)",
         )
-        one.add_argument("--force", action="store_true", help="run even when nothing changed")
+        one.add_argument(
+            "--force", action="store_true", help="run even when nothing changed; publish even a worse model"
+        )
+    for name, command in COMMANDS.items():
+        one = stages.add_parser(name, help=command.text, description=command.text[0].upper() + command.text[1:] + ".")
+        command.add_arguments(one)
     return whole
 
 
@@ -58,12 +70,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
     again = shlex.join(["python", "-m", "training", *given])
+    with _terminable():
+        return _run(options, again)
+
+
+def _run(options: argparse.Namespace, again: str) -> int:
     try:
+        if options.stage in COMMANDS:
+            COMMANDS[options.stage].run(options)
+            return 0
         recipe = load_recipe(options.recipe, options.overrides)
         rest = [options.recipe, *(part for one in options.overrides for part in ("--set", one))]
         command = "python -m training {stage} " + shlex.join(map(str, rest)).replace("{", "{{").replace("}", "}}")
         names = [stage.name for stage in STAGES] if options.stage == "run" else [options.stage]
-        run_stages(recipe, Place(recipe.folder, options.models, command), names, force=options.force)
+        if started_by_torchrun():
+            _together(recipe, Place(recipe.folder, options.models, command, options.force), names)
+            return 0
+        run_stages(recipe, Place(recipe.folder, options.models, command, options.force), names)
     except KeyboardInterrupt:
         print(
             f"\ninterrupted; what was finished is kept. To go on, give the same command again:\n  {again}",
@@ -77,6 +100,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {message}", file=sys.stderr)
         return 2
     return 0
+
+
+def _together(recipe: Recipe, place: Place, names: list[str]) -> None:
+    """One of several processes: the first keeps the run folder, all train."""
+    if names != ["train"]:
+        raise ConfigError(
+            "torchrun is for the stage train alone; run prepare and subwords before it and the others after it "
+            "without torchrun"
+        )
+    with group(recipe.training.device) as ranks:
+        if ranks.first:
+            run_stages(recipe, replace(place, ranks=ranks), names)
+            ranks.from_first(0.0)  # the others wait to hear whether there is anything to train
+        elif ranks.from_first(0.0) == [1.0]:
+            from training.loop import train
+
+            train(recipe, place.folder, ranks)
+            ranks.from_first(0.0)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the program as Ctrl+C does: tidily, and saying how to go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def explain(error: BaseException) -> str | None:

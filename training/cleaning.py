@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,12 +19,16 @@ _CONTROL = regex.compile(r"[\p{Cc}--[\t\n\v\f\r\x85]]|\ufffd", regex.VERSION1)
 _WORD = regex.compile(r"\p{Han}|[^\s\p{Han}]+")
 _DENSE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
 _LETTER = regex.compile(r"\p{L}")
+_HARD = regex.compile(
+    r"[\p{M}\p{GCB=Extend}\p{GCB=Prepend}\p{GCB=SpacingMark}\p{GCB=ZWJ}[\p{Cc}--[\t\n\r]]]", regex.VERSION1
+)
+"""What may join a space into a cluster, or is taken away."""
 _NOT_FOLDED = regex.compile(r"[\p{P}\p{S}\p{Z}\p{C}]+")
 
 
 def clean_text(text: str) -> str:
-    """`nmt.text.normalise`'s text, with a short way for plain ASCII."""
-    if text.isascii() and text.isprintable():
+    """`nmt.text.normalise`'s text, with a short way where only white space can change."""
+    if (text.isascii() and text.isprintable()) or (unicodedata.is_normalized("NFC", text) and not _HARD.search(text)):
         return " ".join(text.split())
     return normalise(text).text
 
@@ -50,9 +55,18 @@ class Dropped:
     count: int = 0
     examples: list[dict[str, Any]] = field(default_factory=list)
 
+    def add(self, pair: SentencePair) -> None:
+        """Count a pair."""
+        self.join(Dropped(1, [{"line": pair.line, "source": pair.source, "target": pair.target}]))
+
+    def join(self, other: Dropped) -> None:
+        """Count what came later too."""
+        self.count += other.count
+        self.examples += other.examples[: _EXAMPLES - len(self.examples)]
+
 
 class Cleaner:
-    """Applies the rules in order; a pair is counted by the first rule it breaks.
+    """Applies the rules that look at one pair alone, in order; a pair is counted by the first rule it breaks.
 
     Args:
         config: Limits and which rules are on.
@@ -65,12 +79,9 @@ class Cleaner:
         self.read = 0
         self.kept = 0
         self._held_out = held_out
-        self._seen: set[int] = set()
         self._rules = _rules(config)
         if any(held_out):
             self._rules["leakage"] = self._leaks
-        if config.duplicates:
-            self._rules["duplicate"] = self._is_duplicate
         self.dropped = {name: Dropped() for name in self._rules}
 
     def __call__(self, pair: SentencePair) -> SentencePair | None:
@@ -84,27 +95,18 @@ class Cleaner:
         self.kept += 1
         return clean
 
-    def report(self) -> dict[str, Any]:
-        """Counts and examples, for `cleaning.json`."""
-        rules = {name: {"count": one.count, "examples": one.examples} for name, one in self.dropped.items()}
-        return {"read": self.read, "kept": self.kept, "dropped": self.read - self.kept, "rules": rules}
-
     def _drop(self, name: str, pair: SentencePair) -> None:
-        dropped = self.dropped[name]
-        dropped.count += 1
-        if len(dropped.examples) < _EXAMPLES:
-            dropped.examples.append({"line": pair.line, "source": pair.source, "target": pair.target})
+        self.dropped[name].add(pair)
 
     def _leaks(self, pair: SentencePair, clean: SentencePair) -> bool:
         sources, targets = self._held_out
         return digest(fold(clean.source)) in sources or digest(fold(clean.target)) in targets
 
-    def _is_duplicate(self, pair: SentencePair, clean: SentencePair) -> bool:
-        key = digest(clean.source, clean.target)
-        if key in self._seen:
-            return True
-        self._seen.add(key)
-        return False
+
+def report(read: int, kept: int, dropped: dict[str, Dropped]) -> dict[str, Any]:
+    """Counts and examples, for `cleaning.json`."""
+    rules = {name: {"count": one.count, "examples": one.examples} for name, one in dropped.items()}
+    return {"read": read, "kept": kept, "dropped": read - kept, "rules": rules}
 
 
 def table(report: dict[str, Any]) -> str:

@@ -14,6 +14,8 @@ import regex
 
 from nmt.config import ModelConfig, build, check_choice, check_range
 from nmt.errors import ConfigError
+from training.data_config import BacktranslationConfig, CorpusConfig, DataConfig
+from training.initial import inherit
 
 UnitKind = Literal["bpe", "unigram", "character"]
 Precision = Literal["fp32", "bf16"]
@@ -28,6 +30,9 @@ _TRAINING_RANGES: tuple[tuple[str, float, float], ...] = (
     ("clip_norm", 1e-6, 1e6),
     ("average", 0.0, 0.999999),
     ("copy_rate", 0.0, 1.0),
+    ("sampling", 0.0, 1.0),
+    ("slices", 1, 4096),
+    ("max_skipped", 0, 1_000_000),
     ("max_tokens", 1, 100_000),
     ("validate_every", 1, 1_000_000_000),
     ("patience", 0, 1_000_000),
@@ -36,48 +41,7 @@ _TRAINING_RANGES: tuple[tuple[str, float, float], ...] = (
     ("seed", 0, 2**63 - 1),
 )
 
-_SECTIONS = ("data", "cleaning", "units", "model", "training", "card")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataConfig:
-    """Where the sentence pairs are.
-
-    Attributes:
-        folder: Put before every relative path below; relative to the working directory.
-        train: A TSV file (source TAB target), or a list of two: source file and target file. Plain, .gz or .xz.
-        valid, test: The same; when empty, split off the training file with no sentence of either side shared.
-        swap: The files hold target first.
-        valid_size, test_size: Pairs to split off when a file is not given.
-    """
-
-    folder: str = "."
-    train: str | tuple[str, ...] = ""
-    valid: str | tuple[str, ...] = ""
-    test: str | tuple[str, ...] = ""
-    swap: bool = False
-    valid_size: int = 1000
-    test_size: int = 1000
-
-    def __post_init__(self) -> None:
-        for name in ("train", "valid", "test"):
-            value = getattr(self, name)
-            if not isinstance(value, str):
-                object.__setattr__(self, name, tuple(value))  # TOML gives a list
-                if len(value) != 2 or not all(value):
-                    raise ConfigError(
-                        f"data.{name} = {list(value)!r} must be one TSV file or a list of two: source file, target file"
-                    )
-        if not self.train:
-            raise ConfigError("data.train is empty; name the training file (source TAB target), or a list of two files")
-        for name in ("valid_size", "test_size"):
-            check_range(f"data.{name}", getattr(self, name), 1, 1_000_000)
-
-    def paths(self, name: Literal["train", "valid", "test"]) -> tuple[Path, ...]:
-        """The files of one part: none, one TSV file, or a source and a target file."""
-        value = getattr(self, name)
-        names = (value,) if isinstance(value, str) else value
-        return tuple(Path(self.folder) / one for one in names if one)
+_SECTIONS = ("data", "cleaning", "backtranslation", "units", "model", "training", "card")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,10 +115,16 @@ class TrainingConfig:
         average: Decay of the exponential moving average of weights that is validated and exported; 0: off.
         copy_rate: Share of training pairs in which a word that stands on both sides becomes the
             unknown unit on both, which teaches copying.
+        sampling: Cut the text into other units every time: for BPE the probability that a merge is
+            left out (Provilkov et al. 2020), for unigram the smoothing of Kudo 2018; 0: off.
         max_tokens: Longest side in training, in units; longer pairs are left out and counted.
         validate_every: Updates between validations (loss, and BLEU by greedy search).
         patience: Validations without a better one before the run stops early; 0: never.
         checkpoint_seconds: Seconds between checkpoints of the whole state.
+        slices: Parts a batch is computed in, each with its own dropout, shared out among the processes
+            of torchrun; one process takes them one after the other. Never fewer than processes.
+        max_skipped: Batches that may be skipped because loss or gradient is not finite; one more stops the run.
+        tensorboard: Write TensorBoard's files too (`pip install "interlinear[tensorboard]"`).
         precision: `fp32`, or `bf16` weights and activations with fp32 masters.
         threads: CPU threads; 0: torch's default.
         device: `auto`, `cpu`, `cuda`, `cuda:N`.
@@ -170,10 +140,14 @@ class TrainingConfig:
     clip_norm: float = 1.0
     average: float = 0.999
     copy_rate: float = 0.02
+    sampling: float = 0.0
     max_tokens: int = 120
     validate_every: int = 500
     patience: int = 8
     checkpoint_seconds: int = 180
+    slices: int = 1
+    max_skipped: int = 20
+    tensorboard: bool = False
     precision: Precision = "fp32"
     threads: int = 0
     device: str = "auto"
@@ -206,6 +180,8 @@ class Recipe:
         name: Name of the bundle; letters, digits, `-`, `_`, `.`.
         source, target: Language codes (BCP 47).
         run: Folder of intermediate files and checkpoints; default `runs/NAME`.
+        init_from: A bundle to go on from, such as `models/en-fr`: its weights, vocabulary and
+            architecture are taken over, so `[units]` and `[model]` are left out (but for `dropout`).
         model: `ModelConfig`'s fields, without the vocabulary sizes.
     """
 
@@ -213,8 +189,10 @@ class Recipe:
     source: str
     target: str
     run: str = ""
+    init_from: str = ""
     data: DataConfig
     cleaning: CleaningConfig = field(default_factory=CleaningConfig)
+    backtranslation: BacktranslationConfig = field(default_factory=BacktranslationConfig)
     units: UnitsConfig = field(default_factory=UnitsConfig)
     model: dict[str, Any] = field(default_factory=dict)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -229,6 +207,15 @@ class Recipe:
             if not re.fullmatch(r"([A-Za-z]{2,8}|x)(-[A-Za-z0-9]{1,8})*", getattr(self, name)):
                 raise ConfigError(
                     f"{name} = {getattr(self, name)!r} is not a language code; write for example 'en' or 'zh-Hans'"
+                )
+        if self.backtranslation.files:
+            weighted = [bool(corpus.weight) for corpus in self.data.training if self.data.corpora]
+            if any(one != bool(self.backtranslation.weight) for one in weighted):
+                raise ConfigError("backtranslation.weight and the weights of data.corpora: give all or none")
+            if not self.data.corpora and self.backtranslation.weight:
+                raise ConfigError(
+                    "backtranslation.weight needs a weight for the pairs too: "
+                    "write them as [[data.corpora]] with a weight, instead of data.train"
                 )
         self.model_config(self.units.size, self.units.size if self.units.shared else self.units.size + 1)
 
@@ -258,11 +245,14 @@ class Recipe:
             ConfigError: A key is unknown, missing, or has a value that cannot work.
         """
         kinds = {"data": DataConfig, "cleaning": CleaningConfig, "units": UnitsConfig}
-        kinds |= {"training": TrainingConfig, "card": CardConfig}
+        kinds |= {"training": TrainingConfig, "card": CardConfig, "backtranslation": BacktranslationConfig}
         parts = dict(values)
         for section in _SECTIONS:
             if section in parts and not isinstance(parts[section], dict):
                 raise ConfigError(f"recipe.{section} must be a table: write [{section}] and its keys below")
+        if isinstance(entries := parts.get("data", {}).get("corpora"), list | tuple):
+            corpora = [build(CorpusConfig, one, "data.corpora") for one in entries]
+            parts["data"] = {**parts["data"], "corpora": corpora}
         for section, kind in kinds.items():
             if section in parts:
                 parts[section] = build(kind, parts[section], section)
@@ -291,6 +281,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _override(values, override)
     try:
+        if values.get("init_from"):
+            values = inherit(values)
         return Recipe.from_dict(values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

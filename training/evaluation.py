@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sacrebleu
 import torch
 from sacrebleu.metrics import BLEU, CHRF, TER
@@ -15,17 +14,19 @@ from tqdm import tqdm
 from nmt.bundle import dequantise, quantise
 from nmt.errors import NmtError
 from nmt.model import Seq2Seq
+from nmt.options import SearchOptions
 from nmt.tokenizer import Tokenizer
 from nmt.translator import Translator
 from training import checkpoint
 from training.config import Recipe
-from training.files import write_json
-from training.loop import BEST, model_config, tokenizers
-from training.stream import CorpusIndex
+from training.data import open_indexes, tokenizers
+from training.files import write_bytes, write_json
+from training.loop import BEST, model_config
 from training.validation import bleu_tokenizer, spread
 
 BEAM_SIZE = 5
 EXAMPLES = 20
+OUTPUTS = "test.translated.txt"
 CHUNK = 256
 SEEN = 20
 """A length counts as seen in training when at least so many sources are that long or longer."""
@@ -56,9 +57,13 @@ def load_best(recipe: Recipe, folder: Path) -> tuple[dict[str, Tensor], dict[str
 
 def longest_source(recipe: Recipe, folder: Path, source: Tokenizer, target: Tokenizer) -> int:
     """Units, without EOS, of the longest source that training has seen `SEEN` times; longer ones are split."""
-    index = CorpusIndex.build(folder / "train.tsv", source, target, recipe.training.max_tokens)
-    lengths = np.sort(index.lengths[:, 0])
-    return max(1, int(lengths[-min(SEEN, len(lengths))]) - 1)
+    lengths = open_indexes(recipe, folder, source, target)[0].sources
+    seen = 0
+    for units in sorted((one for one in lengths if one <= recipe.training.max_tokens), reverse=True):
+        seen += lengths[units]
+        if seen >= SEEN:
+            return max(1, units - 1)
+    return max(1, min(lengths) - 1)
 
 
 def build_translator(recipe: Recipe, folder: Path, weights: dict[str, Tensor]) -> Translator:
@@ -77,7 +82,7 @@ def build_translator(recipe: Recipe, folder: Path, weights: dict[str, Tensor]) -
 
 
 def evaluate(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Translate `test.tsv` with the weights as they will be shipped; write `evaluation.json`.
+    """Translate `test.tsv` with the weights as they will be shipped; write `evaluation.json` and the translations.
 
     The weights are rounded to int8 rows as a bundle stores them; the BLEU of the fp32 weights
     stands beside.
@@ -89,6 +94,7 @@ def evaluate(recipe: Recipe, folder: Path) -> dict[str, Any]:
     sources, references = [p[0] for p in pairs], [p[1] for p in pairs]
     stored = build_translator(recipe, folder, dequantise(quantise(weights)))
     outputs = translate_all(stored, sources, "test, as stored")
+    write_bytes(folder / OUTPUTS, "".join(f"{one}\n" for one in outputs).encode())
     exact = translate_all(build_translator(recipe, folder, weights), sources, "test, fp32")
     report: dict[str, Any] = {
         "pairs": len(pairs),
@@ -106,15 +112,16 @@ def evaluate(recipe: Recipe, folder: Path) -> dict[str, Any]:
     return report
 
 
-def translate_all(translator: Translator, sources: list[str], title: str) -> list[str]:
+def translate_all(translator: Translator, sources: list[str], title: str, beam_size: int = BEAM_SIZE) -> list[str]:
     """Translate one text a line, with a progress bar; a line break inside a translation cannot occur."""
+    options = SearchOptions(beam_size=beam_size)
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     outputs = [""] * len(sources)
     with tqdm(total=len(sources), desc=title, unit="sentence", dynamic_ncols=True) as progress:
         for start in range(0, len(order), CHUNK):
             rows = order[start : start + CHUNK]
             for row, translation in zip(
-                rows, translator.translate([sources[i] for i in rows], beam_size=BEAM_SIZE), strict=True
+                rows, translator.translate([sources[i] for i in rows], options=options), strict=True
             ):
                 outputs[row] = translation.text
             progress.update(len(rows))

@@ -13,8 +13,9 @@ from nmt import __version__
 from nmt.bundle import FORMAT_VERSION, BundleConfig, ModelBundle
 from nmt.errors import NmtError
 from training.config import Recipe
+from training.data import tokenizers
 from training.evaluation import load_best, longest_source
-from training.loop import model_config, tokenizers
+from training.loop import model_config
 
 
 def export(recipe: Recipe, folder: Path) -> Path:

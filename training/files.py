@@ -18,6 +18,13 @@ def replacing(path: Path) -> Iterator[IO[str]]:
         yield file
 
 
+@contextmanager
+def replacing_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """The same for bytes."""
+    with _beside(path) as part, part.open("wb") as file:
+        yield file
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file beside its place, then rename it."""
     with _beside(path) as part:

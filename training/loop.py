@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from pathlib import Path
 
 import torch
 
-from nmt.config import PAD, ModelConfig
-from nmt.device import resolve_device
+from nmt.bundle import ModelBundle
+from nmt.config import ModelConfig
 from nmt.errors import NmtError
 from nmt.model import Seq2Seq
 from nmt.tokenizer import Tokenizer
 from training import checkpoint
 from training.config import Recipe
+from training.data import open_stream, tokenizers
+from training.distributed import ALONE, Ranks
+from training.initial import INITIAL
 from training.interrupt import Interruption
-from training.loss import linear_cross_entropy
+from training.journal import Journal
+from training.loss import TrainingModel
 from training.meter import Meter
 from training.optimizer import MasterAdam, learning_rate
 from training.state import TrainState
-from training.stream import BatchStream
+from training.stream import Examples
 from training.validation import Validation, Validator
 
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
-
-
-def tokenizers(folder: Path) -> tuple[Tokenizer, Tokenizer]:
-    """Source and target tokenizer of a run folder; one object when the vocabulary is shared."""
-    found: dict[str, Tokenizer] = {}
-    for side in ("source", "target"):
-        for name in (f"{side}.spm", f"{side}.vocab.json"):
-            if (folder / name).exists():
-                found[side] = Tokenizer.load(folder / name)
-    if "source" not in found:
-        raise NmtError(f"{folder} has no vocabulary yet; run the stage before: python -m training subwords RECIPE")
-    return found["source"], found.get("target", found["source"])
+_NAMED = 8
 
 
 def model_config(recipe: Recipe, source: Tokenizer, target: Tokenizer) -> ModelConfig:
@@ -44,102 +36,135 @@ def model_config(recipe: Recipe, source: Tokenizer, target: Tokenizer) -> ModelC
     return recipe.model_config(source.size, target.size)
 
 
-def train(recipe: Recipe, folder: Path) -> TrainState:
+def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
     """Train until the updates are done or validation stops improving; resume from `checkpoints/last`.
 
     Reads `train.tsv`, `valid.tsv` and the vocabulary of the run folder; writes `checkpoints/last`
-    (everything) and `checkpoints/best` (the weights with the best validation BLEU), and one line
-    a validation to `log.jsonl`.
+    (everything), the one before it, `checkpoints/best` (the weights with the best validation
+    BLEU), and one line a validation to `log.jsonl`.
+
+    Args:
+        recipe: What to do.
+        folder: The run folder.
+        ranks: This process among those that train together; the first alone writes.
 
     Raises:
         ConfigError: The recipe's values do not go together.
         KeyboardInterrupt: Ctrl+C or SIGTERM; the update under way was finished and a checkpoint written.
-        NmtError: The loss is not finite, or a checkpoint cannot be read or written.
+        NmtError: Too many batches had a loss or gradient that is not finite, or a checkpoint cannot
+            be read or written.
     """
     config = recipe.training
-    device = resolve_device(config.device)
+    if ranks.first:
+        ranks.from_first(1.0)  # the others may begin: there is something to train
+    device = ranks.device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
     source, target = tokenizers(folder)
-    stream = BatchStream(
-        folder / "train.tsv",
-        source,
-        target,
-        batch_tokens=config.batch_tokens,
-        max_tokens=config.max_tokens,
-        copy_rate=config.copy_rate,
-        seed=config.seed,
-        device=device,
-    )
+    stream = open_stream(recipe, folder, source, target)
     torch.manual_seed(config.seed)
     architecture = model_config(recipe, source, target)
-    model = Seq2Seq(architecture).to(device, torch.bfloat16 if config.precision == "bf16" else torch.float32).train()
+    model = Seq2Seq(architecture)
+    if recipe.init_from:
+        model.load_state_dict(ModelBundle.load(folder / INITIAL).model().state_dict())
+    model = model.to(device, torch.bfloat16 if config.precision == "bf16" else torch.float32).train()
     optimizer = MasterAdam(model, config)
-    state = _resume(folder, optimizer)
+    state = _resume(folder, optimizer, ranks)
     if state.finished and state.update >= config.max_updates:
         return state
     state.finished = False
-    judge = Validator(
-        Seq2Seq(architecture).to(device).eval(), source, target, recipe.target, folder / "valid.tsv", config.max_tokens
-    )
+    training = ranks.wrap(TrainingModel(model, config.label_smoothing))
+    judge = _validator(recipe, folder, architecture, source, target, device) if ranks.first else None
+    journal = Journal(folder, state.update, tensorboard=config.tensorboard) if ranks.first else None
+    shares, slices = ranks.shares(config.slices)
     batches = stream(state.position)
-    output = model.decoder.output
     saved = time.monotonic()
-    with Interruption() as interruption, Meter(state.update, config.max_updates) as meter:
+    with Interruption() as interruption, Meter(state, config.max_updates, shown=ranks.first) as meter:
         while state.update < config.max_updates and not state.finished:
-            batch, position = next(batches)
-            torch.manual_seed((config.seed * 1_000_003 + state.update) % 2**63)  # dropout depends on nothing else
-            unrolled = model(batch)
-            real = batch.target_out != PAD  # (B, T)
-            features, targets = unrolled.features[real], batch.target_out[real]  # (N, E), (N,)
-            loss, likelihood = linear_cross_entropy(
-                features, output.weight, output.bias, targets, smoothing=config.label_smoothing
-            )
-            (loss / len(targets)).backward()  # type: ignore[no-untyped-call]
+            examples, position = next(batches)
+            likelihood, places = 0.0, 0
+            for number in shares:
+                part = examples.part(number, slices)
+                real = bool(part.lines)  # a process with no pair of a small batch must take part all the same
+                batch = (part if real else examples.part(0, len(examples.lines))).batch(device)
+                seed = config.seed * 1_000_003 + state.update * 4_099 + state.skipped * 17 + number
+                torch.manual_seed(seed % 2**63)  # dropout depends on nothing else
+                with ranks.quiet(training, last=number == shares[-1]):
+                    loss, own = training(batch)
+                    (loss * (real * ranks.count / examples.tokens)).backward()
+                likelihood += float(own) * real
+                places += batch.target_out.numel() * real
+            likelihood, total, asked = ranks.sum(likelihood, places, interruption.requested)
             rate = learning_rate(config, state.update)
-            norm = optimizer.step(state.update)
-            if not math.isfinite(norm + float(likelihood)):
-                raise NmtError(_not_finite(state, folder))
-            state.update, state.position = state.update + 1, position
-            state.tokens += len(targets)
-            meter.count(float(likelihood), len(targets), real.numel(), norm, rate)
+            norm = optimizer.step(state.update) if math.isfinite(likelihood) else optimizer.forget()
+            state.position = position
+            if not math.isfinite(norm):
+                state.skipped += 1
+                meter.say(_skipped(state, examples))
+                if state.skipped > config.max_skipped:
+                    raise NmtError(_too_many(state, examples, folder))
+            else:
+                state.update += 1
+                state.tokens += examples.tokens
+                meter.count(likelihood, examples.tokens, int(total), norm, rate, optimizer.norms)
 
-            if state.update % config.validate_every == 0 or state.update == config.max_updates:
+            if math.isfinite(norm) and (
+                state.update % config.validate_every == 0 or state.update == config.max_updates
+            ):
                 state.seconds += meter.seconds
-                summary = meter.summary()
-                weights = optimizer.evaluated()
-                found = judge(weights)
+                found = _validate(judge, optimizer, ranks)
                 better = _keep_score(state, found, config.patience)
-                if better:
-                    best = {"update": state.update, "bleu": found.bleu, "loss": found.loss}
-                    checkpoint.save(folder / BEST, weights, best)
-                meter.say(_log(folder, state, summary, found, better))
-                checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
+                if ranks.first and journal:
+                    if better:
+                        best = {"update": state.update, "bleu": found.bleu, "loss": found.loss}
+                        checkpoint.save(folder / BEST, optimizer.evaluated(), best)
+                    meter.say(_log(journal, state, meter.summary(optimizer.names), found, better))
+                    checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict(), keep=True)
                 saved = time.monotonic()
                 meter.restart()
-            elif time.monotonic() - saved > config.checkpoint_seconds:
+            elif ranks.first and time.monotonic() - saved > config.checkpoint_seconds:
                 _save(folder, optimizer, state, meter)
                 saved = time.monotonic()
-            if interruption.requested:
-                _save(folder, optimizer, state, meter)
+            if asked or (ranks.count == 1 and interruption.requested):
+                if ranks.first:
+                    _save(folder, optimizer, state, meter)
                 raise KeyboardInterrupt
     state.finished = True
-    checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict())
+    if ranks.first and journal:
+        checkpoint.save(folder / LAST, optimizer.tensors(), state.to_dict(), keep=True)
+        journal.close()
     return state
+
+
+def _validator(
+    recipe: Recipe, folder: Path, architecture: ModelConfig, source: Tokenizer, target: Tokenizer, device: str
+) -> Validator:
+    model = Seq2Seq(architecture).to(device).eval()
+    return Validator(model, source, target, recipe.target, folder / "valid.tsv", recipe.training.max_tokens)
+
+
+def _validate(judge: Validator | None, optimizer: MasterAdam, ranks: Ranks) -> Validation:
+    """Scores by the first process, known to all, so that all end at the same update."""
+    found = judge(optimizer.evaluated()) if judge else Validation(0.0, 0.0, 0)
+    loss, bleu, pairs = ranks.from_first(found.loss, found.bleu, found.pairs)
+    return Validation(loss, bleu, int(pairs))
 
 
 def _save(folder: Path, optimizer: MasterAdam, state: TrainState, meter: Meter) -> None:
     """Write `checkpoints/last` between two validations, with the time since the last one."""
-    checkpoint.save(folder / LAST, optimizer.tensors(), {**state.to_dict(), "seconds": state.seconds + meter.seconds})
+    values = {**state.to_dict(), "seconds": state.seconds + meter.seconds}
+    checkpoint.save(folder / LAST, optimizer.tensors(), values, keep=True)
 
 
-def _resume(folder: Path, optimizer: MasterAdam) -> TrainState:
-    if not (folder / LAST).exists():
+def _resume(folder: Path, optimizer: MasterAdam, ranks: Ranks) -> TrainState:
+    found = checkpoint.load_last(folder / LAST)
+    if found is None:
         return TrainState()
-    tensors, values = checkpoint.load(folder / LAST)
+    tensors, values = found
     optimizer.load(tensors)
     state = TrainState.from_dict(values)
-    print(f"resuming {folder / LAST} at update {state.update}")
+    if ranks.first:
+        print(f"resuming {folder / LAST} at update {state.update}")
     return state
 
 
@@ -153,29 +178,42 @@ def _keep_score(state: TrainState, found: Validation, patience: int) -> bool:
     return better
 
 
-def _log(folder: Path, state: TrainState, summary: dict[str, float], found: Validation, better: bool) -> str:
+def _log(journal: Journal, state: TrainState, summary: dict[str, object], found: Validation, better: bool) -> str:
     """Add a line to `log.jsonl`; returns the same for people."""
-    record = {
-        "update": state.update,
-        "epoch": state.position.epoch,
-        "tokens": state.tokens,
-        "seconds": round(state.seconds, 1),
-        **summary,
-        "valid_loss": found.loss,
-        "valid_bleu": found.bleu,
-    }
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps(record) + "\n")
+    journal.write(
+        {
+            "update": state.update,
+            "epoch": state.position.epoch,
+            "tokens": state.tokens,
+            "seconds": round(state.seconds, 1),
+            "skipped": state.skipped,
+            **summary,
+            "valid_loss": found.loss,
+            "valid_bleu": found.bleu,
+        }
+    )
     return (
-        f"update {state.update}: loss {record['loss']:.3f}, validation loss {found.loss:.3f}, "
+        f"update {state.update}: loss {summary['loss']:.3f}, validation loss {found.loss:.3f}, "
         f"BLEU {found.bleu:.2f} on {found.pairs} pairs{', the best so far' if better else ''}"
     )
 
 
-def _not_finite(state: TrainState, folder: Path) -> str:
+def _skipped(state: TrainState, examples: Examples) -> str:
+    return (
+        f"warning: loss or gradient not finite, batch {state.skipped} skipped after update {state.update}: "
+        f"{_lines(examples)}"
+    )
+
+
+def _lines(examples: Examples) -> str:
+    more = len(examples.lines) - _NAMED
+    return "; ".join(examples.lines[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _too_many(state: TrainState, examples: Examples, folder: Path) -> str:
     good = f"the last good checkpoint is {folder / LAST}" if (folder / LAST).exists() else "there is no checkpoint yet"
     return (
-        f"the loss is not finite at update {state.update + 1} (epoch {state.position.epoch}, batch "
-        f"{state.position.batch}); {good}. Lower training.learning_rate or "
+        f"loss or gradient was not finite for {state.skipped} batches, the last one after update {state.update} (epoch "
+        f"{state.position.epoch}), of {_lines(examples)}; {good}. Look at those lines; lower training.learning_rate or "
         "training.clip_norm, or set training.precision = 'fp32', and start the same command again"
     )

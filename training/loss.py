@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from nmt.batch import Batch
+from nmt.config import PAD
+from nmt.model import Seq2Seq
 
 ROWS = 512
 """Rows of logits in memory at once: at a vocabulary of 8,000 they stay in the cache."""
@@ -67,3 +71,24 @@ def linear_cross_entropy(
     """
     loss, likelihood = _LinearCrossEntropy.apply(features, weight, bias, targets, smoothing)  # type: ignore[no-untyped-call]
     return loss, likelihood
+
+
+class TrainingModel(nn.Module):
+    """The model and its loss as one module, so that everything with a gradient is inside.
+
+    Args:
+        model: A `Seq2Seq`.
+        smoothing: Of the labels.
+    """
+
+    def __init__(self, model: Seq2Seq, smoothing: float) -> None:
+        super().__init__()
+        self.model, self.smoothing = model, smoothing
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss and negative log-likelihood of a batch's targets, both summed (see `linear_cross_entropy`)."""
+        unrolled = self.model(batch)
+        output = self.model.decoder.output
+        real = batch.target_out != PAD  # (B, T)
+        features, targets = unrolled.features[real], batch.target_out[real]  # (N, E), (N,)
+        return linear_cross_entropy(features, output.weight, output.bias, targets, smoothing=self.smoothing)

@@ -22,6 +22,10 @@ class MasterAdam:
 
     In fp32 the masters are the model's own parameters; in bf16 they are copies that small updates
     can still move, and the model gets them rounded after every step.
+
+    Attributes:
+        names: Of the parameters.
+        norms: Gradient norm of every parameter before clipping, at the last step, shape (P,).
     """
 
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
@@ -32,6 +36,7 @@ class MasterAdam:
             [p.detach().float().clone() for p in self.parameters] if self.own else self.parameters
         )
         self.averages = [m.detach().clone() for m in self.masters] if config.average else []
+        self.norms = torch.zeros(len(self.parameters))
         self.config = config
         self.adam = torch.optim.Adam(self.masters, lr=config.learning_rate, betas=(0.9, 0.98), eps=1e-9, fused=True)
 
@@ -48,8 +53,10 @@ class MasterAdam:
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
         if self.own:
             gradients = [g.float() for g in gradients]
-        norm = float(torch.stack(torch._foreach_norm(gradients)).norm())
+        self.norms = torch.stack(torch._foreach_norm(gradients))
+        norm = float(self.norms.norm())
         if not math.isfinite(norm):
+            self.forget()
             return norm
         torch._foreach_mul_(gradients, min(1.0, self.config.clip_norm / (norm + 1e-6)))
         for master, gradient in zip(self.masters, gradients, strict=True):
@@ -63,9 +70,14 @@ class MasterAdam:
             # young averages forget faster, so that the start does not weigh on them
             decay = min(self.config.average, (1 + update) / (10 + update))
             torch._foreach_lerp_(self.averages, self.masters, 1 - decay)
+        self.forget()
+        return norm
+
+    def forget(self) -> float:
+        """Drop the gradients: no step; returns NaN, the norm of none."""
         for parameter in self.parameters:
             parameter.grad = None
-        return norm
+        return math.nan
 
     def evaluated(self) -> dict[str, Tensor]:
         """The weights to validate and export, fp32, by parameter name: the average if there is one."""

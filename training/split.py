@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmt.errors import CorpusError
+from training.duplicates import shared
 
 TRAIN, VALID, TEST = 0, 1, 2
 
 
-def split(sources: Sequence[int], targets: Sequence[int], sizes: tuple[int, int]) -> NDArray[np.int8]:
-    """Part of every pair: 0 training, 1 validation, 2 test.
+_ENTANGLED = 2_000_000
+"""Pairs up to which groups are followed; of more, only pairs are split off that share no sentence at all."""
+
+
+def split(
+    sources: NDArray[np.uint64], targets: NDArray[np.uint64], sizes: tuple[int, int], parts: NDArray[np.int8]
+) -> None:
+    """Put pairs of the part 0, training, into part 1, validation, and part 2, test.
 
     Pairs that share a sentence, directly or through other pairs, form a group, and a group is
     never divided. The choice depends on the corpus alone, so it is the same in every run.
@@ -24,17 +30,51 @@ def split(sources: Sequence[int], targets: Sequence[int], sizes: tuple[int, int]
         sources: Digest of each pair's folded source sentence.
         targets: The same of its target sentence.
         sizes: Pairs wanted for validation and for test; 0: none.
+        parts: Changed in place; pairs of another part than 0 are left alone.
 
     Raises:
         CorpusError: The corpus is too small, or so entangled that not even half can be split off.
     """
-    count = len(sources)
-    if 2 * sum(sizes) > count:
+    free = np.flatnonzero(parts == TRAIN)
+    if 2 * sum(sizes) > len(free):
         raise CorpusError(
-            f"{count:,} clean pairs are too few to split off {sizes[0]:,} for validation and {sizes[1]:,} for test; "
-            "lower data.valid_size and data.test_size, or name files in data.valid and data.test"
+            f"{len(free):,} clean pairs are too few to split off {sizes[0]:,} for validation and "
+            f"{sizes[1]:,} for test; lower data.valid_size and data.test_size, "
+            "or name files in data.valid and data.test"
         )
-    groups = _groups(np.asarray(sources, dtype=np.uint64), np.asarray(targets, dtype=np.uint64))
+    if len(free) > _ENTANGLED:
+        left = _alone(sources, targets, sizes, parts)
+    else:
+        left = _by_groups(sources[free], targets[free], sizes, parts, free)
+    for part, name in ((VALID, "valid"), (TEST, "test")):
+        if 2 * left[part] > sizes[part - 1]:
+            raise CorpusError(
+                f"data.{name}_size = {sizes[part - 1]} cannot be met: only {sizes[part - 1] - left[part]} pairs "
+                f"can be split off without sharing a sentence with others; lower it, or name a file in data.{name}"
+            )
+
+
+def _alone(
+    sources: NDArray[np.uint64], targets: NDArray[np.uint64], sizes: tuple[int, int], parts: NDArray[np.int8]
+) -> dict[int, int]:
+    """Choose among pairs whose sentences stand nowhere else; returns how many each part lacks."""
+    candidates = np.flatnonzero((parts == TRAIN) & ~shared(sources) & ~shared(targets))
+    chosen = np.random.default_rng(1).permutation(candidates)[: sum(sizes)]
+    valid, test = chosen[: sizes[0]], chosen[sizes[0] :]
+    parts[valid], parts[test] = VALID, TEST
+    return {VALID: sizes[0] - len(valid), TEST: sizes[1] - len(test)}
+
+
+def _by_groups(
+    sources: NDArray[np.uint64],
+    targets: NDArray[np.uint64],
+    sizes: tuple[int, int],
+    parts: NDArray[np.int8],
+    free: NDArray[np.int64],
+) -> dict[int, int]:
+    """Choose whole groups among the pairs `free`; returns how many each part lacks."""
+    count = len(free)
+    groups = _groups(sources, targets)
     members = np.bincount(groups, minlength=count)
     roots = np.flatnonzero(members).tolist()
     random.Random(1).shuffle(roots)
@@ -46,13 +86,8 @@ def split(sources: Sequence[int], targets: Sequence[int], sizes: tuple[int, int]
         if part is not None:
             chosen[root] = part
             left[part] -= int(members[root])
-    for part, name in ((VALID, "valid"), (TEST, "test")):
-        if 2 * left[part] > sizes[part - 1]:
-            raise CorpusError(
-                f"data.{name}_size = {sizes[part - 1]} cannot be met: only {sizes[part - 1] - left[part]} pairs "
-                f"can be split off without sharing a sentence with others; lower it, or name a file in data.{name}"
-            )
-    return chosen[groups]
+    parts[free] = chosen[groups]
+    return left
 
 
 def _groups(sources: NDArray[np.uint64], targets: NDArray[np.uint64]) -> NDArray[np.int64]:

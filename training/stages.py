@@ -1,6 +1,6 @@
 """The pipeline's stages: each knows what it reads and writes, and skips itself when nothing changed.
 
-    prepare -> subwords -> train -> evaluate -> export -> publish
+    prepare -> backtranslate -> subwords -> train -> evaluate -> export -> publish
 
 `stages.json` in the run folder keeps a fingerprint of every finished stage: its part of the recipe
 and the contents of its input files.
@@ -16,25 +16,31 @@ from typing import Any
 
 from nmt.errors import ConfigError
 from training.config import Recipe
+from training.distributed import ALONE, Ranks
 from training.files import write_json
+from training.initial import INITIAL
 from training.run_folder import alone, claim, fingerprint_of, keep_checkpoints, read_record, same_data
 
-_MACHINE = ("threads", "device", "checkpoint_seconds")
+_MACHINE = ("threads", "device", "checkpoint_seconds", "tensorboard", "max_skipped")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a run works.
+    """Where a run works, and with whom.
 
     Attributes:
         folder: Intermediate files and checkpoints.
         models: Published bundles.
         command: What a person types to run a stage of this recipe, with `{stage}` in it.
+        force: Run stages whose inputs have not changed, and publish what the gate refuses.
+        ranks: This process among those that train together.
     """
 
     folder: Path
     models: Path
     command: str = "python -m training {stage} RECIPE"
+    force: bool = False
+    ranks: Ranks = ALONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class Stage:
         inputs: Files and folders it reads; all must exist.
         outputs: Files and folders it leaves.
         action: Does the work.
+        wanted: Whether this recipe has that stage.
     """
 
     name: str
@@ -53,6 +60,11 @@ class Stage:
     inputs: Callable[[Recipe, Place], list[Path]]
     outputs: Callable[[Recipe, Place], list[Path]]
     action: Callable[[Recipe, Place], None]
+    wanted: Callable[[Recipe], bool] = lambda recipe: True
+
+
+def _training_files(recipe: Recipe, folder: Path) -> list[Path]:
+    return [folder / name for name in ("train.tsv", *(["synthetic.tsv"] if recipe.backtranslation.files else []))]
 
 
 def vocabulary_files(recipe: Recipe, folder: Path) -> list[Path]:
@@ -62,7 +74,7 @@ def vocabulary_files(recipe: Recipe, folder: Path) -> list[Path]:
     return [folder / f"{side}.{suffix}" for side in sides]
 
 
-def run_stages(recipe: Recipe, place: Place, names: Sequence[str], *, force: bool = False) -> None:
+def run_stages(recipe: Recipe, place: Place, names: Sequence[str]) -> None:
     """Run the named stages in the pipeline's order; those whose inputs have not changed are skipped.
 
     Raises:
@@ -72,11 +84,11 @@ def run_stages(recipe: Recipe, place: Place, names: Sequence[str], *, force: boo
     with alone(place.folder):
         claim(recipe, place.folder)
         for number, stage in enumerate(STAGES, 1):
-            if stage.name in names:
-                _run(stage, recipe, place, f"[{number}/{len(STAGES)}] {stage.name}", force=force)
+            if stage.name in names and stage.wanted(recipe):
+                _run(stage, recipe, place, f"[{number}/{len(STAGES)}] {stage.name}")
 
 
-def _run(stage: Stage, recipe: Recipe, place: Place, title: str, *, force: bool) -> None:
+def _run(stage: Stage, recipe: Recipe, place: Place, title: str) -> None:
     record = read_record(place.folder)
     inputs = stage.inputs(recipe, place)
     if stage.name != "prepare":  # which says itself, and better, what is wrong with a corpus
@@ -84,7 +96,7 @@ def _run(stage: Stage, recipe: Recipe, place: Place, title: str, *, force: bool)
     fingerprint = fingerprint_of(stage.settings(recipe, place), inputs, record["files"])
     known = record["stages"].get(stage.name, {}).get("fingerprint")
     finished = all(path.exists() for path in stage.outputs(recipe, place))
-    if known == fingerprint and finished and not force:
+    if known == fingerprint and finished and not place.force:
         print(f"{title}: nothing changed, skipped", flush=True)
         return
     if stage.name in ("prepare", "subwords") and known not in (None, fingerprint):
@@ -107,7 +119,9 @@ def _run(stage: Stage, recipe: Recipe, place: Place, title: str, *, force: bool)
 def _require(inputs: list[Path], place: Place) -> None:
     for path in inputs:
         if not path.exists():
-            maker = next(name for name, made in _MADE_BY.items() if path.name in made)
+            maker = next((name for name, made in _MADE_BY.items() if path.name in made), None)
+            if maker is None:
+                raise ConfigError(f"{path}: there is no such file; check backtranslation.files in the recipe")
             raise ConfigError(f"{path} is missing; run this first: {place.command.format(stage=maker)}")
 
 
@@ -123,6 +137,12 @@ def _prepare(recipe: Recipe, place: Place) -> None:
     prepare(recipe, place.folder)
 
 
+def _backtranslate(recipe: Recipe, place: Place) -> None:
+    from training.backtranslate import backtranslate
+
+    backtranslate(recipe, place.folder)
+
+
 def _subwords(recipe: Recipe, place: Place) -> None:
     from training.subwords import train_subwords
 
@@ -132,7 +152,7 @@ def _subwords(recipe: Recipe, place: Place) -> None:
 def _train(recipe: Recipe, place: Place) -> None:
     from training.loop import train
 
-    train(recipe, place.folder)
+    train(recipe, place.folder, place.ranks)
 
 
 def _evaluate(recipe: Recipe, place: Place) -> None:
@@ -177,7 +197,8 @@ def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
 
 _MADE_BY = {
     "prepare": ("train.tsv", "valid.tsv", "test.tsv", "cleaning.json"),
-    "subwords": ("source.spm", "target.spm", "source.vocab.json", "target.vocab.json"),
+    "backtranslate": ("synthetic.tsv",),
+    "subwords": (INITIAL, "source.spm", "target.spm", "source.vocab.json", "target.vocab.json"),
     "train": ("best.safetensors",),
     "evaluate": ("evaluation.json",),
     "export": ("bundle",),
@@ -192,16 +213,37 @@ STAGES = (
         _prepare,
     ),
     Stage(
+        "backtranslate",
+        lambda recipe, place: [recipe.to_dict()["backtranslation"], recipe.to_dict()["cleaning"]],
+        lambda recipe, place: [
+            *(place.folder / "valid.tsv", place.folder / "test.tsv"),
+            *(Path(recipe.data.folder) / name for name in recipe.backtranslation.files),
+        ],
+        _names("synthetic.tsv"),
+        _backtranslate,
+        lambda recipe: bool(recipe.backtranslation.files),
+    ),
+    Stage(
         "subwords",
-        lambda recipe, place: recipe.to_dict()["units"],
-        _names("train.tsv"),
-        _with_vocabulary(),
+        lambda recipe, place: [recipe.to_dict()["units"], *([recipe.init_from] if recipe.init_from else [])],
+        lambda recipe, place: _training_files(recipe, place.folder),
+        lambda recipe, place: [
+            *vocabulary_files(recipe, place.folder),
+            *([place.folder / INITIAL] if recipe.init_from else []),
+        ],
         _subwords,
     ),
     Stage(
         "train",
-        lambda recipe, place: [recipe.model, _without(recipe.to_dict()["training"], *_MACHINE)],
-        _with_vocabulary("train.tsv", "valid.tsv"),
+        lambda recipe, place: [
+            *(recipe.model, _without(recipe.to_dict()["training"], *_MACHINE), recipe.backtranslation.weight),
+            [corpus.weight for corpus in recipe.data.training],
+        ],
+        lambda recipe, place: [
+            *_training_files(recipe, place.folder),
+            *(place.folder / "valid.tsv", *vocabulary_files(recipe, place.folder)),
+            *([place.folder / INITIAL] if recipe.init_from else []),
+        ],
         _names("checkpoints/best.safetensors"),
         _train,
     ),

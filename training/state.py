@@ -10,11 +10,12 @@ from training.stream import Position
 
 @dataclass(slots=True)
 class TrainState:
-    """Counts and records of a run; everything random follows from the seed and `update`.
+    """Counts and records of a run; everything random follows from the seed, `update` and `position`.
 
     Attributes:
         update: Updates done.
         position: Where the stream stands.
+        skipped: Batches left out because their loss or gradient was not finite.
         best_loss: Lowest validation loss so far, nats a token.
         best_bleu: Highest validation BLEU so far; -1 before the first.
         since_best: Validations since either improved.
@@ -25,6 +26,7 @@ class TrainState:
 
     update: int = 0
     position: Position = field(default_factory=Position)
+    skipped: int = 0
     best_loss: float = float("inf")
     best_bleu: float = -1.0
     since_best: int = 0

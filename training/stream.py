@@ -1,16 +1,18 @@
 """Sentence pairs on disk -> batches, in an order that depends on nothing but seed and position.
 
-`train.tsv` is never read whole: an index holds where each line starts and how long its sides are.
-An epoch is a seeded permutation cut into pools; each pool is sorted by length, cut into batches
-and the batches shuffled. A batch is a function of its position, so resuming replays nothing.
+No corpus is ever read whole: an index says where each line starts and how long its sides are. An
+epoch (see `Mixture`) is cut into pools; each pool is sorted by length, cut into batches and the
+batches shuffled. A batch is a function of its position, so resuming replays nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import regex
@@ -19,6 +21,8 @@ from numpy.typing import NDArray
 from nmt.batch import Batch
 from nmt.errors import CorpusError
 from nmt.tokenizer import Tokenizer
+from training.index import CorpusIndex
+from training.mixture import Mixture, Part
 
 POOL = 200_000
 """Pairs sorted by length together."""
@@ -31,132 +35,157 @@ _WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}'-]*")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where the stream stands: the next batch is `batch` of `epoch`."""
+    """Where the stream stands: the next batch is `batch` of pool `pool` of `epoch`."""
 
     epoch: int = 0
+    pool: int = 0
     batch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class CorpusIndex:
-    """Where every usable pair of a TSV file stands.
+class Examples:
+    """The pairs of one update, whoever computes them.
 
     Attributes:
-        offsets: Byte offset of each pair's line, (N,).
-        lengths: Units of source and target, (N, 2).
-        too_long: Pairs left out because a side is longer than the limit.
+        source, target: Ids of every pair, without EOS.
+        lines: Where each came from, `train.tsv, line 17`.
     """
 
-    offsets: NDArray[np.int64]
-    lengths: NDArray[np.int32]
-    too_long: int
+    source: list[list[int]]
+    target: list[list[int]]
+    lines: list[str]
 
-    @classmethod
-    def build(cls, path: Path, source: Tokenizer, target: Tokenizer, max_tokens: int) -> CorpusIndex:
-        """Measure every line of `path` once.
+    @property
+    def tokens(self) -> int:
+        """Target tokens, EOS included."""
+        return sum(len(ids) + 1 for ids in self.target)
 
-        Raises:
-            CorpusError: No pair is left.
-        """
-        offsets: list[int] = []
-        lengths: list[tuple[int, int]] = []
-        offset = too_long = 0
-        with path.open("rb") as file:
-            while lines := file.readlines(1 << 20):
-                pairs = [line.decode("utf-8").rstrip("\n").split("\t") for line in lines]
-                sides = zip(source.ids([p[0] for p in pairs]), target.ids([p[1] for p in pairs]), strict=True)
-                for line, (source_ids, target_ids) in zip(lines, sides, strict=True):
-                    if max(len(source_ids), len(target_ids)) < max_tokens:
-                        offsets.append(offset)
-                        lengths.append((len(source_ids) + 1, len(target_ids) + 1))
-                    else:
-                        too_long += 1
-                    offset += len(line)
-        if not offsets:
-            raise CorpusError(f"{path} holds no pair of at most {max_tokens} units; raise training.max_tokens")
-        return cls(np.array(offsets, np.int64), np.array(lengths, np.int32).reshape(-1, 2), too_long)
+    def part(self, number: int, count: int) -> Examples:
+        """Every `count`-th pair from `number` on; empty when there are fewer pairs."""
+        at = slice(number, None, count)
+        return Examples(self.source[at], self.target[at], self.lines[at])
+
+    def batch(self, device: str = "cpu") -> Batch:
+        """Padded, for the model."""
+        return Batch.of(self.source, self.target, device)
+
+
+class Sampler(Protocol):
+    """Cuts texts into units, another way every time (see `training.sampling`)."""
+
+    def __call__(self, sources: Sequence[str], targets: Sequence[str], seed: int) -> list[list[list[int]]]:
+        """Ids of the sources and of the targets."""
+        ...
 
 
 class BatchStream:
-    """Endless batches of a corpus, from any position.
+    """Endless batches of one or more indexed files, from any position.
 
     Args:
-        path: TSV file, `source TAB target` a line, normalised.
+        indexes: Of the files; their lines, one after the other, are the rows of `parts`.
         source, target: Tokenizers of the two sides.
+        parts: How they are mixed; default: every pair once an epoch.
         batch_tokens: Largest rows times longest side of a batch.
-        max_tokens: Longest side, EOS included.
+        max_tokens: Longest side, EOS included; longer pairs are left out.
         copy_rate: Share of pairs that teach copying (see `TrainingConfig`).
-        seed: Of the order and of what is copied.
-        device: Where batches go.
+        seed: Of the order, of what is copied and of the sampled units.
+        sampler: Cuts into units instead of the tokenizers; its lengths may differ from the index's.
+
+    Raises:
+        CorpusError: No pair is short enough.
     """
 
     def __init__(
         self,
-        path: Path,
+        indexes: Sequence[CorpusIndex],
         source: Tokenizer,
         target: Tokenizer,
         *,
+        parts: Sequence[Part] = (),
         batch_tokens: int,
         max_tokens: int,
         copy_rate: float,
         seed: int,
-        device: str = "cpu",
+        sampler: Sampler | None = None,
     ) -> None:
-        self.index = CorpusIndex.build(path, source, target, max_tokens)
-        self._path = path
-        self._source, self._target = source, target
-        self._batch_tokens, self._copy_rate, self._seed, self._device = batch_tokens, copy_rate, seed, device
-        self._plan = lru_cache(maxsize=2)(self._plan_epoch)
+        self.indexes = list(indexes)
+        self._starts = [0, *np.cumsum([len(index) for index in indexes]).tolist()]
+        self._mixture = Mixture(parts or [Part(0, self._starts[-1])], seed)
+        self._source, self._target, self._sampler = source, target, sampler
+        self._batch_tokens, self._max_tokens = batch_tokens, max_tokens
+        self._copy_rate, self._seed = copy_rate, seed
+        self.too_long = sum(index.too_long(max_tokens) for index in indexes)
+        if self.too_long == self._starts[-1]:
+            names = ", ".join(str(index.path) for index in indexes)
+            raise CorpusError(f"{names}: no pair of at most {max_tokens} units; raise training.max_tokens")
+        self._order = lru_cache(maxsize=1)(self._mixture.order)
+        self._plan = lru_cache(maxsize=1)(self._plan_pool)
+
+    def __call__(self, position: Position) -> Iterator[tuple[Examples, Position]]:
+        """Batches from `position` on, each with the position after it."""
+        files = [os.open(index.path, os.O_RDONLY) for index in self.indexes]
+        try:
+            while True:
+                if position.pool * POOL >= len(self._order(position.epoch)):
+                    position = Position(position.epoch + 1)
+                    continue
+                plan = self._plan(position.epoch, position.pool)
+                if position.batch >= len(plan):
+                    position = Position(position.epoch, position.pool + 1)
+                    continue
+                examples = self._read(files, plan[position.batch], position)
+                position = replace(position, batch=position.batch + 1)
+                yield examples, position
+        finally:
+            for file in files:
+                os.close(file)
 
     def batches_in(self, epoch: int) -> int:
         """Number of batches of an epoch."""
-        return len(self._plan(epoch))
+        pools = -(-len(self._order(epoch)) // POOL)
+        return sum(len(self._plan(epoch, pool)) for pool in range(pools))
 
-    def __call__(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        """Batches from `position` on, each with the position after it."""
-        while True:
-            plan = self._plan(position.epoch)
-            if position.batch >= len(plan):
-                position = Position(position.epoch + 1)
-                continue
-            batch = self._read(plan[position.batch], position)
-            position = replace(position, batch=position.batch + 1)
-            yield batch, position
+    def _plan_pool(self, epoch: int, pool: int) -> list[NDArray[np.int64]]:
+        rows = self._order(epoch)[pool * POOL : (pool + 1) * POOL].astype(np.int64)
+        lengths = np.empty((len(rows), 2), np.int64)
+        for start, stop, index in zip(self._starts, self._starts[1:], self.indexes, strict=False):
+            here = (rows >= start) & (rows < stop)
+            lengths[here] = index.lengths(rows[here] - start)
+        longest = lengths.max(axis=1)
+        fits = longest <= self._max_tokens
+        rows, lengths, longest = rows[fits], lengths[fits], longest[fits]
+        by_length = np.lexsort((lengths[:, 0], lengths[:, 1], longest))
+        batches = _cut(rows[by_length], longest[by_length], self._batch_tokens)
+        random = np.random.default_rng((self._seed, epoch, pool))
+        return [batches[i] for i in random.permutation(len(batches))]
 
-    def _plan_epoch(self, epoch: int) -> list[NDArray[np.int64]]:
-        random = np.random.default_rng((self._seed, epoch))
-        plan: list[NDArray[np.int64]] = []
-        order = random.permutation(len(self.index.offsets))
-        for start in range(0, len(order), POOL):
-            pool = order[start : start + POOL]
-            lengths = self.index.lengths[pool]
-            longest = lengths.max(axis=1)
-            by_length = np.lexsort((lengths[:, 0], lengths[:, 1], longest))
-            batches = _cut(pool[by_length], longest[by_length], self._batch_tokens)
-            plan += [batches[i] for i in random.permutation(len(batches))]
-        return plan
-
-    def _read(self, rows: NDArray[np.int64], position: Position) -> Batch:
-        random = np.random.default_rng((self._seed, position.epoch, position.batch))
+    def _read(self, files: list[int], rows: NDArray[np.int64], position: Position) -> Examples:
+        random = np.random.default_rng((self._seed, position.epoch, position.pool, position.batch))
         sources: list[str] = []
         targets: list[str] = []
-        with self._path.open("rb") as file:
-            for row in rows:
-                file.seek(int(self.index.offsets[row]))
-                source, target = file.readline().decode("utf-8").rstrip("\n").split("\t")
-                if self._copy_rate and random.random() < self._copy_rate:
-                    source, target = teach_copying(source, target, random)
-                sources.append(source)
-                targets.append(target)
-        return Batch.of(self._source.ids(sources), self._target.ids(targets), self._device)
+        lines: list[str] = []
+        for row in rows.tolist():
+            number = bisect_right(self._starts, row) - 1
+            index, line = self.indexes[number], row - self._starts[number]
+            source, target = index.read(files[number], line)
+            if self._copy_rate and random.random() < self._copy_rate:
+                source, target = teach_copying(source, target, random)
+            sources.append(source)
+            targets.append(target)
+            lines.append(f"{index.path.name}, line {line + 1}")
+        if self._sampler:
+            sampled = self._sampler(sources, targets, int(random.integers(2**31)))
+            return Examples(sampled[0], sampled[1], lines)
+        return Examples(self._source.ids(sources), self._target.ids(targets), lines)
 
 
-def _cut(rows: NDArray[np.int64], longest: NDArray[np.int32], batch_tokens: int) -> list[NDArray[np.int64]]:
+def _cut(rows: NDArray[np.int64], longest: NDArray[np.int64], batch_tokens: int) -> list[NDArray[np.int64]]:
     """Cut rows sorted by length so that rows times longest stays within `batch_tokens`."""
     batches: list[NDArray[np.int64]] = []
+    lengths = longest.tolist()
     start = 0
     for end in range(1, len(rows) + 1):
-        if end == len(rows) or (end - start + 1) * int(longest[end]) > batch_tokens:
+        if end == len(rows) or (end - start + 1) * lengths[end] > batch_tokens:
             batches.append(rows[start:end])
             start = end
     return batches

@@ -15,7 +15,9 @@ from nmt.config import BOS, EOS, PAD, UNK
 from nmt.errors import ConfigError
 from training.config import Recipe, UnitsConfig
 from training.corpus import read_tsv
+from training.data import TAG, open_indexes, tokenizers
 from training.files import write_bytes
+from training.initial import copy_initial
 from training.progress import Progress
 
 SPACE = "▁"
@@ -25,13 +27,27 @@ _SAMPLE = 2_000_000
 
 
 def train_subwords(recipe: Recipe, folder: Path) -> None:
-    """Write source.spm or source.vocab.json, and target's too when the vocabulary is not shared.
+    """Write source.spm or source.vocab.json, and target's too when the vocabulary is not shared; index the corpus.
+
+    With `init_from`, the vocabulary is the bundle's, which is copied to `initial`.
 
     Raises:
         ConfigError: The size does not fit the corpus; the message says what would.
     """
     for stale in ("source.spm", "target.spm", "source.vocab.json", "target.vocab.json"):
         (folder / stale).unlink(missing_ok=True)
+    if recipe.init_from:
+        bundle = copy_initial(recipe.init_from, folder)
+        for side, name in (("source", bundle.config.source_units), ("target", bundle.config.target_units)):
+            if side == "source" or not recipe.units.shared:
+                write_bytes(folder / name, (bundle.path / name).read_bytes())
+        print(f"  the vocabulary of {bundle.path}: {bundle.config.architecture['source_vocabulary']:,} units")
+    else:
+        _learn(recipe, folder)
+    open_indexes(recipe, folder, *tokenizers(folder))
+
+
+def _learn(recipe: Recipe, folder: Path) -> None:
     sides = {"source": (0, 1)} if recipe.units.shared else {"source": (0,), "target": (1,)}
     for side, columns in sides.items():
         characters = Counter[str]()
@@ -86,6 +102,7 @@ def _train_sentencepiece(path: Path, columns: tuple[int, ...], recipe: Recipe, s
             bos_id=BOS,
             eos_id=EOS,
             input_sentence_size=_SAMPLE,
+            user_defined_symbols=[TAG] if recipe.backtranslation.files else [],
             shuffle_input_sentence=True,
             max_sentence_length=max(4192, 4 * recipe.cleaning.max_characters),
             minloglevel=2,

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt.batch import Batch, pad
+from nmt.batch import Batch
 from nmt.config import EOS, PAD
 from nmt.errors import CorpusError
 from nmt.model import Seq2Seq
-from nmt.search import beam_search
+from nmt.options import SearchOptions
+from nmt.search import Sentence, translate_all
 from nmt.text import normalise
 from nmt.tokenizer import Tokenizer
 
@@ -94,11 +95,14 @@ class Validator:
             logits = self.model.decoder.output(self.model(batch).features[real])
             loss += float(functional.cross_entropy(logits, batch.target_out[real], reduction="sum"))
             tokens += float(real.sum())
-        outputs: list[str] = []
-        for start in range(0, len(self.sources), ROWS):
-            sources = self.sources[start : start + ROWS]
-            limits = [2 * len(ids) + 10 for ids in sources]
-            found = beam_search(self.model, pad(sources, self.device), limits=limits, beam_size=1)
-            outputs += [self.target.decode(hypotheses[0].tokens).text for hypotheses in found]
+        greedy = SearchOptions(beam_size=1)
+        sentences = [Sentence(ids, 2 * len(ids) + 10, greedy) for ids in self.sources]
+        translate_all(self.model, sentences)
+        outputs = [self._read(sentence) for sentence in sentences]
         bleu = sacrebleu.corpus_bleu(outputs, [self.references], tokenize=self.tokenize).score
         return Validation(loss / tokens, bleu, len(outputs))
+
+    def _read(self, sentence: Sentence) -> str:
+        if not sentence.hypotheses:
+            raise sentence.error or RuntimeError("a sentence came back without an outcome")
+        return self.target.decode(sentence.hypotheses[0].tokens).text

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from nmt.translator import Translator
 from service.app import create_app
 from service.settings import Settings
 from training.__main__ import main
@@ -94,6 +95,51 @@ def test_a_corpus_becomes_a_translation_and_its_heatmap(published: Path, capsys:
     assert main(["run", "toy.toml", "--models", "models"]) == 0
     assert capsys.readouterr().out.count("nothing changed, skipped") == 6
     assert [path.name for path in (published / "toy").iterdir()] == ["1"]
+
+
+def test_a_published_model_is_fine_tuned_and_learns_from_text_of_one_language(published: Path) -> None:
+    recipe = Path("toy.toml").read_text()
+    reverse = recipe.replace('source = "en"\ntarget = "fr"', 'source = "fr"\ntarget = "en"').replace(
+        '"toy"', '"reverse"'
+    )
+    Path("reverse.toml").write_text(reverse.replace('train = "toy.tsv"', 'train = "toy.tsv"\nswap = true'))
+    assert main(["run", "reverse.toml", "--models", "models"]) == 0
+    new = [f"{d} {a} fox {v} .\t{DETERMINERS[d]} renard {ADJECTIVES[a]} {VERBS[v]} .\n"
+           for d, a, v in itertools.product(DETERMINERS, ADJECTIVES, VERBS)]  # fmt: skip
+    random.Random(2).shuffle(new)
+    Path("new.tsv").write_text("".join(new))
+    Path("only.fr").write_text(
+        "".join(line.split("\t")[1] for line in Path("toy.tsv").read_text().splitlines(True)[:200])
+    )
+    tuned = recipe[: recipe.index("[units]")].replace('train = "toy.tsv"', "").replace("= 40", "= 10")
+    tuned = tuned.replace('target = "fr"', 'target = "fr"\nrun = "runs/tuned"\ninit_from = "models/toy"')
+    tuned += """
+[[data.corpora]]
+train = "new.tsv"
+weight = 3
+[[data.corpora]]
+train = "toy.tsv"
+weight = 1
+[backtranslation]
+files = ["only.fr"]
+model = "models/reverse"
+weight = 1
+""" + recipe[recipe.index("[training]") :].replace("max_updates = 250", "max_updates = 60")
+    Path("tuned.toml").write_text(tuned)
+    assert main(["run", "tuned.toml", "--models", "models"]) == 0
+    synthetic = Path("runs/tuned/synthetic.tsv").read_text("utf-8").splitlines()
+    assert len(synthetic) > 100
+    assert all(line.startswith("<bt> ") for line in synthetic)
+    held_out = {
+        line.split("\t")[1]
+        for name in ("valid", "test")
+        for line in Path(f"runs/tuned/{name}.tsv").read_text().splitlines()
+    }
+    assert not held_out & {line.split("\t")[1] for line in synthetic}
+    old, new_model = (Translator.load(published / "toy" / version) for version in "12")
+    text = "the old fox sings ."
+    assert "renard" not in old.translate([text])[0].text
+    assert new_model.translate([text])[0].text == "le renard antique chante ."
 
 
 def strongest_noun_link(result: dict[str, Any], source: str) -> bool:

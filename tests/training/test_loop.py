@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -12,9 +13,11 @@ import torch
 from nmt.errors import CorpusError, NmtError
 from nmt.model import Seq2Seq
 from nmt.tokenizer import SPACE, SPECIAL
-from training import checkpoint, loop
+from training import checkpoint, loop, loss
 from training.config import Recipe
+from training.data import tokenizers
 from training.evaluation import build_translator, load_best
+from training.journal import read_log
 from training.optimizer import MasterAdam, learning_rate
 from training.validation import Validator, spread
 
@@ -83,29 +86,50 @@ def test_model_learns_and_its_best_weights_translate(tmp_path: Path) -> None:
     assert record["loss"] < 0.15
     translator = build_translator(recipe, tmp_path, best)
     assert translator.translate(["1234"])[0].text == "4321"
-    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    lines = read_log(tmp_path)
     assert [line["update"] for line in lines] == [50, 100, 150, 200]
     assert lines[-1]["valid_loss"] < lines[0]["valid_loss"]
+    norms = lines[-1]["norms"]
+    assert {"encoder.embedding", "decoder.output"} < norms.keys()
+    assert all(norm > 0 for norm in norms.values())
 
 
-def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    recipe = make(tmp_path)
-    real = loop.linear_cross_entropy
-    calls = 0
+def poison(after: int, until: int) -> Any:
+    """Let the loss of the batches from number `after` on (from 0), and before `until`, be not a number."""
+    real = loss.linear_cross_entropy
+    calls = iter(range(10**9))
 
     def poisoned(features: torch.Tensor, *rest: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        return real(features * float("nan") if calls > 15 else features, *rest, **options)
+        bad = after <= next(calls) < until
+        return real(features * float("nan") if bad else features, *rest, **options)
 
+    return patch.object(loss, "linear_cross_entropy", poisoned)
+
+
+def test_a_batch_without_a_finite_loss_is_skipped_and_counted(tmp_path: Path) -> None:
+    recipe = make(tmp_path)
+    with poison(15, 17):
+        state = loop.train(recipe, tmp_path)
+    assert (state.update, state.skipped) == (30, 2)
+    assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path).values())
+    assert read_log(tmp_path)[-1]["skipped"] == 2
+
+
+def test_too_many_skipped_batches_stop_the_run_and_name_their_lines(tmp_path: Path) -> None:
+    recipe = make(tmp_path, max_skipped=3)
     with (
-        patch.object(loop, "linear_cross_entropy", poisoned),
-        pytest.raises(NmtError, match=r"not finite at update 16 .*last good checkpoint.*Lower training\.learning_rate"),
+        poison(15, 10**9),
+        pytest.raises(
+            NmtError,
+            match=r"not finite for 4 batches, the last one after update 15 .*"
+            r"of train\.tsv, line \d+; train\.tsv, line \d+.*last good checkpoint.*lower training\.learning_rate",
+        ),
     ):
         loop.train(recipe, tmp_path)
-    tensors = weights(tmp_path)
-    assert checkpoint.load(tmp_path / loop.LAST)[1]["update"] == 10
+    tensors, state = checkpoint.load(tmp_path / loop.LAST)
+    assert (state["update"], state["skipped"]) == (10, 0)
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+    assert loop.train(recipe, tmp_path).update == 30  # the cause gone, the same command goes on
 
 
 def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path) -> None:
@@ -122,13 +146,48 @@ def test_finished_run_is_not_run_again(tmp_path: Path) -> None:
         assert loop.train(recipe, tmp_path).update == 10
 
 
-def test_torn_checkpoint_is_noticed(tmp_path: Path) -> None:
-    recipe = make(tmp_path, max_updates=10)
+def spoil(path: Path) -> None:
+    """As a power cut may leave a file: as long as it was, but with a block of zeros."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-4096] + bytes(4096))
+
+
+@pytest.mark.parametrize("tear", [lambda path: path.write_bytes(path.read_bytes()[:100]), spoil, Path.unlink])
+def test_a_torn_checkpoint_is_noticed_and_the_one_before_used(
+    tmp_path: Path, tear: Callable[[Path], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, broken = make(tmp_path / "whole"), make(tmp_path / "broken")
+    loop.train(whole, tmp_path / "whole")
+    with interrupt_after(23), pytest.raises(Stop):
+        loop.train(broken, tmp_path / "broken")
+    path = tmp_path / "broken" / loop.LAST
+    torn = path.stat().st_size
+    tear(path)
+    loop.train(broken, tmp_path / "broken")
+    said = capsys.readouterr()
+    assert "last-before.safetensors at update 10" in said.out + said.err or "at update 10" in said.out
+    assert not path.exists() or ("is not a whole checkpoint" in said.err) == (tear is not Path.unlink)
+    expected, resumed = weights(tmp_path / "whole"), weights(tmp_path / "broken")
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+    assert path.stat().st_size >= torn
+
+
+def test_two_torn_checkpoints_are_an_error(tmp_path: Path) -> None:
+    recipe = make(tmp_path, max_updates=20)
     loop.train(recipe, tmp_path)
-    path = tmp_path / loop.LAST
-    path.write_bytes(path.read_bytes()[:100])
+    for path in (tmp_path / loop.LAST, checkpoint.before(tmp_path / loop.LAST)):
+        spoil(path)
     with pytest.raises(NmtError, match=r"last\.safetensors is not a whole checkpoint"):
         loop.train(recipe, tmp_path)
+
+
+def test_a_run_killed_after_its_checkpoint_leaves_no_line_twice(tmp_path: Path) -> None:
+    recipe = make(tmp_path)
+    with interrupt_after(23), pytest.raises(Stop):
+        loop.train(recipe, tmp_path)
+    checkpoint.before(tmp_path / loop.LAST).replace(tmp_path / loop.LAST)
+    loop.train(recipe, tmp_path)
+    assert [line["update"] for line in read_log(tmp_path)] == [10, 20, 30]
 
 
 def test_checkpoint_that_cannot_be_written_harms_nothing(tmp_path: Path) -> None:
@@ -138,7 +197,7 @@ def test_checkpoint_that_cannot_be_written_harms_nothing(tmp_path: Path) -> None
         patch("training.checkpoint.save_file", side_effect=OSError(28, "No space left on device")),
         pytest.raises(NmtError, match=r"No space left on device.*the one before it is unharmed"),
     ):
-        checkpoint.save(path, {"x": torch.zeros(3)}, {"update": 2})
+        checkpoint.save(path, {"x": torch.zeros(3)}, {"update": 2}, keep=True)
     tensors, state = checkpoint.load(path)
     assert tensors["x"].eq(1).all()
     assert state == {"update": 1}
@@ -199,6 +258,26 @@ def test_sample_is_spread_over_all() -> None:
 
 def test_validation_leaves_out_what_training_would(tmp_path: Path) -> None:
     recipe = make(tmp_path, max_tokens=4)
-    source, target = loop.tokenizers(tmp_path)
+    source, target = tokenizers(tmp_path)
     with pytest.raises(CorpusError, match=r"valid\.tsv holds no pair of at most 4 units"):
         Validator(Seq2Seq(loop.model_config(recipe, source, target)), source, target, "fr", tmp_path / "valid.tsv", 4)
+
+
+def test_tensorboard_gets_every_number(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    loop.train(make(tmp_path, tensorboard=True), tmp_path)
+    (written,) = (tmp_path / "tensorboard").iterdir()
+    content = written.read_bytes()
+    for name in (b"valid_bleu", b"loss", b"padding", b"norms/decoder.output"):
+        assert name in content
+
+
+def test_slices_of_a_batch_add_up_to_it(tmp_path: Path) -> None:
+    """Without dropout, how a batch is cut changes nothing but the order of sums."""
+    for name, slices in (("one", 1), ("three", 3)):
+        recipe = make(tmp_path / name, slices=slices, max_updates=10)
+        recipe.model["dropout"] = 0.0
+        loop.train(recipe, tmp_path / name)
+    one, three = read_log(tmp_path / "one")[-1], read_log(tmp_path / "three")[-1]
+    assert three["loss"] == pytest.approx(one["loss"], rel=1e-4)
+    assert three["valid_loss"] == pytest.approx(one["valid_loss"], rel=1e-3)

@@ -7,12 +7,14 @@ import pytest
 
 from nmt.config import ModelConfig
 from nmt.errors import ConfigError
-from training.config import CardConfig, CleaningConfig, DataConfig, Recipe, TrainingConfig, UnitsConfig, load_recipe
+from training.config import CardConfig, CleaningConfig, Recipe, TrainingConfig, UnitsConfig, load_recipe
+from training.data_config import BacktranslationConfig, DataConfig
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = {
     "data": DataConfig,
     "cleaning": CleaningConfig,
+    "backtranslation": BacktranslationConfig,
     "units": UnitsConfig,
     "model": ModelConfig,
     "training": TrainingConfig,
@@ -65,7 +67,7 @@ def test_the_run_folder_follows_the_name(recipe_file: Callable[..., Path]) -> No
         ("cleaning.target_script=Roman", r"cleaning\.target_script = 'Roman' names no Unicode script"),
         ("cleaning.max_length_ratio=0.5", r"cleaning\.max_length_ratio = 0\.5 is out of range"),
         ("data.train=", r"data\.train is empty"),
-        ('data.train=["a", "b", "c"]', r"must be one TSV file or a list of two"),
+        ('data.train=["a", "b", "c"]', r"must be one file or a list of two"),
         ("data.valid_size=0", r"data\.valid_size = 0 is out of range"),
         ("model.cell=transformer", r"model\.cell = 'transformer' is not known"),
         ("model.wirings=1", r"model\.wirings is not a known key; did you mean 'wiring'"),

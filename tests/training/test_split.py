@@ -1,11 +1,24 @@
 from collections import defaultdict
+from collections.abc import Iterable
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from nmt.errors import CorpusError
-from training.split import TEST, TRAIN, VALID, split
+from training import split as module
+from training.split import TEST, TRAIN, VALID
+
+
+def split(sources: Iterable[int], targets: Iterable[int], sizes: tuple[int, int]) -> NDArray[np.int8]:
+    """The part of every pair."""
+    first, second = (np.array(list(side), np.uint64) for side in (sources, targets))
+    parts = np.zeros(len(first), np.int8)
+    module.split(first, second, sizes, parts)
+    return parts
+
 
 pairs = st.lists(st.tuples(st.integers(0, 60), st.integers(100, 160)), min_size=40, max_size=120)
 
@@ -63,3 +76,21 @@ def test_too_few_pairs_say_which_keys_to_lower() -> None:
 def test_a_corpus_of_one_group_cannot_be_split() -> None:
     with pytest.raises(CorpusError, match=r"data\.valid_size = 10 cannot be met: only 0 pairs"):
         split([7] * 100, range(100), (10, 10))
+
+
+def test_pairs_of_another_part_are_left_alone() -> None:
+    parts = np.full(100, 3, np.int8)
+    parts[:50] = TRAIN
+    module.split(np.arange(100, dtype=np.uint64), np.arange(100, 200, dtype=np.uint64), (10, 10), parts)
+    assert parts[50:].tolist() == [3] * 50
+    assert (parts[:50] != TRAIN).sum() == 20
+
+
+def test_a_large_corpus_gives_only_pairs_that_share_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ENTANGLED", 100)
+    sources = [n // 2 for n in range(200)] + list(range(1000, 1200))  # the first 200 in twos
+    parts = split(sources, range(2000, 2400), (20, 30))
+    assert (parts[:200] == TRAIN).all()
+    assert ((parts == VALID).sum(), (parts == TEST).sum()) == (20, 30)
+    with pytest.raises(CorpusError, match=r"data\.test_size = 99 cannot be met: only 0 pairs"):
+        split([7] * 300 + list(range(100)), range(2000, 2400), (100, 99))

@@ -1,15 +1,25 @@
+import os
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from nmt.config import PAD, UNK
-from nmt.errors import CorpusError
-from nmt.tokenizer import SPACE, SPECIAL, CharacterTokenizer
-from training.stream import UNKNOWN, BatchStream, CorpusIndex, Position, teach_copying
+from nmt.config import UNK
+from nmt.errors import ConfigError, CorpusError
+from nmt.tokenizer import SPACE, SPECIAL, CharacterTokenizer, Tokenizer
+from training.config import Recipe, UnitsConfig
+from training.data_config import DataConfig
+from training.index import open_index
+from training.mixture import Mixture, Part
+from training.sampling import SubwordSampler
+from training.stream import UNKNOWN, BatchStream, Position, teach_copying
+from training.subwords import train_subwords
 
+ROOT = Path(__file__).parents[2]
 UNITS = CharacterTokenizer([*SPECIAL.values(), SPACE, *"abcdefghijklmnopqrstuvwxyz0123456789"])
 PAIRS = [(f"word {n} {'x' * (n % 13)}", f"mot {n} {'y' * (n % 7)}") for n in range(300)]
 
@@ -21,23 +31,21 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def stream(path: Path, **options: float) -> BatchStream:
+def stream(path: Path, **options: Any) -> BatchStream:
     settings = {"batch_tokens": 200, "max_tokens": 60, "copy_rate": 0.0, "seed": 1, **options}
-    return BatchStream(path, UNITS, UNITS, **settings)  # type: ignore[arg-type]
+    return BatchStream([open_index(path, UNITS, UNITS)], UNITS, UNITS, **settings)
 
 
 def test_an_epoch_holds_every_pair_once(corpus: Path) -> None:
     batches = stream(corpus)
-    rows = [
-        tuple(row.tolist()) for batch, _ in islice(batches(Position()), batches.batches_in(0)) for row in batch.source
-    ]
-    assert len(rows) == 300
-    assert len({tuple(i for i in row if i != PAD) for row in rows}) == 300
+    rows = [tuple(ids) for examples, _ in islice(batches(Position()), batches.batches_in(0)) for ids in examples.source]
+    assert len(rows) == len(set(rows)) == 300
 
 
 def test_batches_keep_to_their_size(corpus: Path) -> None:
     batches = stream(corpus)
-    for batch, _ in islice(batches(Position()), batches.batches_in(0)):
+    for examples, _ in islice(batches(Position()), batches.batches_in(0)):
+        batch = examples.batch()
         assert batch.source.numel() <= 200
         assert batch.target_out.numel() <= 200
 
@@ -47,25 +55,129 @@ def test_a_batch_depends_on_its_position_alone(corpus: Path) -> None:
     run = list(islice(batches(Position()), batches.batches_in(0) + 5))
     for start in (1, batches.batches_in(0) - 1, batches.batches_in(0) + 2):
         resumed = list(islice(stream(corpus, copy_rate=0.5)(run[start - 1][1]), 3))
-        for (batch, position), (expected, after) in zip(resumed, run[start : start + 3], strict=True):
-            assert torch.equal(batch.source, expected.source)
-            assert torch.equal(batch.target_out, expected.target_out)
-            assert position == after
+        assert resumed == run[start : start + 3]
+
+
+def test_pools_are_planned_one_at_a_time(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.stream.POOL", 70)
+    batches = stream(corpus)
+    run = list(islice(batches(Position()), batches.batches_in(0)))
+    assert [position.pool for _, position in run] == sorted(position.pool for _, position in run)
+    assert {position.pool for _, position in run} == {0, 1, 2, 3, 4}
+    assert len({line for examples, _ in run for line in examples.lines}) == 300
+    assert next(stream(corpus)(run[-2][1])) == run[-1]
+
+
+def test_a_batch_reads_nothing_but_its_own_lines(corpus: Path) -> None:
+    examples, position = next(stream(corpus)(Position(1, 0, 3)))
+    mine = {int(line.rpartition(" ")[2]) for line in examples.lines}
+    lines = corpus.read_bytes().splitlines(keepends=True)
+    status = corpus.stat()
+    corpus.write_bytes(b"".join(line if n in mine else b"\xff" * len(line) for n, line in enumerate(lines, 1)))
+    os.utime(corpus, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert next(stream(corpus)(Position(1, 0, 3))) == (examples, position)
 
 
 def test_epochs_and_seeds_differ_in_order(corpus: Path) -> None:
-    first = next(stream(corpus)(Position()))[0].source
-    assert not torch.equal(first, next(stream(corpus)(Position(epoch=1)))[0].source)
-    assert not torch.equal(first, next(stream(corpus, seed=2)(Position()))[0].source)
+    first = next(stream(corpus)(Position()))[0].lines
+    assert first != next(stream(corpus)(Position(epoch=1)))[0].lines
+    assert first != next(stream(corpus, seed=2)(Position()))[0].lines
 
 
 def test_too_long_pairs_are_counted_and_left_out(corpus: Path) -> None:
-    index = CorpusIndex.build(corpus, UNITS, UNITS, 12)
-    assert index.too_long + len(index.offsets) == 300
-    assert index.too_long > 0
-    assert index.lengths.max() <= 12
+    batches = stream(corpus, max_tokens=12)
+    run = [examples for examples, _ in islice(batches(Position()), batches.batches_in(0))]
+    assert batches.too_long + sum(len(examples.lines) for examples in run) == 300
+    assert batches.too_long > 0
+    assert max(len(ids) for examples in run for ids in examples.source + examples.target) <= 11
     with pytest.raises(CorpusError, match=r"no pair of at most 2 units; raise training\.max_tokens"):
-        CorpusIndex.build(corpus, UNITS, UNITS, 2)
+        stream(corpus, max_tokens=2)
+
+
+def test_the_index_is_kept_until_corpus_or_vocabulary_change(corpus: Path) -> None:
+    open_index(corpus, UNITS, UNITS)
+    before = corpus.with_suffix(".index").stat().st_mtime_ns
+    open_index(corpus, UNITS, UNITS)
+    assert corpus.with_suffix(".index").stat().st_mtime_ns == before
+    assert len(open_index(corpus, UNITS, CharacterTokenizer([*SPECIAL.values(), SPACE, "a"]))) == 300
+    assert corpus.with_suffix(".index").stat().st_mtime_ns != before
+    with corpus.open("a") as file:
+        file.write("one more\tencore un\n")
+    assert len(open_index(corpus, UNITS, UNITS)) == 301
+
+
+def test_parts_are_mixed_by_weight() -> None:
+    mixture = Mixture([Part(0, 900, 1), Part(900, 1000, 3)], seed=1)
+    rows = np.concatenate([mixture.order(epoch) for epoch in range(4)])
+    assert (mixture.order(0) >= 900).sum() == 750
+    assert len(set(rows[rows < 900])) == 900  # four times 250: every general pair once, some twice
+    counts = np.bincount(rows[rows >= 900] - 900)
+    assert (counts.min(), counts.max()) == (30, 30)
+    assert np.array_equal(mixture.order(2), Mixture([Part(0, 900, 1), Part(900, 1000, 3)], seed=1).order(2))
+
+
+def test_without_weights_every_pair_is_seen_once_an_epoch() -> None:
+    mixture = Mixture([Part(0, 90), Part(90, 100)], seed=1)
+    assert sorted(mixture.order(3).tolist()) == list(range(100))
+
+
+def test_sampled_units_follow_from_seed_and_position(tmp_path: Path) -> None:
+    words = ("press", "the", "green", "button", "understanding", "waits")
+    corpus = tmp_path / "train.tsv"
+    corpus.write_text("".join(f"{a} {b} {c}\t{c} {b} {a}\n" for a in words for b in words for c in words), "utf-8")
+    recipe = Recipe(name="x", source="en", target="fr", data=DataConfig(train="t"), units=UnitsConfig(size=60))
+    train_subwords(recipe, tmp_path)
+    tokenizer = Tokenizer.load(tmp_path / "source.spm")
+
+    def sampled(seed: int) -> BatchStream:
+        sampler = SubwordSampler(tmp_path / "source.spm", tmp_path / "source.spm", 0.3)
+        return BatchStream(
+            [open_index(corpus, tokenizer, tokenizer)], tokenizer, tokenizer,
+            batch_tokens=300, max_tokens=60, copy_rate=0.0, seed=seed, sampler=sampler,
+        )  # fmt: skip
+
+    run = list(islice(sampled(1)(Position()), 12))
+    assert list(islice(sampled(1)(run[4][1]), 7)) == run[5:]
+    again = {
+        line: ids
+        for examples, _ in islice(sampled(1)(Position(1)), 12)
+        for line, ids in zip(examples.lines, examples.source, strict=True)
+    }
+    both = [
+        (ids, again[line])
+        for examples, _ in run
+        for line, ids in zip(examples.lines, examples.source, strict=True)
+        if line in again
+    ]
+    assert any(one != other for one, other in both)
+    assert all(tokenizer.decode(one).text == tokenizer.decode(other).text for one, other in both)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_sampling_is_the_same_in_every_process_and_off_is_the_tokenizer(tmp_path: Path, kind: Any) -> None:
+    words = ("press", "the", "green", "button", "understanding", "waits")
+    texts = [f"{a} {b} {c}" for a in words for b in words for c in words]
+    (tmp_path / "train.tsv").write_text("".join(f"{text}\t{text}\n" for text in texts), "utf-8")
+    units = UnitsConfig(kind=kind, size=40)
+    train_subwords(Recipe(name="x", source="en", target="fr", data=DataConfig(train="t"), units=units), tmp_path)
+    path = tmp_path / "source.spm"
+    program = (
+        "import sys; from pathlib import Path; from training.sampling import SubwordSampler;"
+        f"print(SubwordSampler(Path({str(path)!r}), Path({str(path)!r}), 0.2)({texts!r}, [], 7)[0])"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert said[0] == said[1] == f"{SubwordSampler(path, path, 0.2)(texts, [], 7)[0]}\n"
+    if kind == "bpe":
+        odd = [*texts, "the 😀😀 ▪ zzz 😀 😀"]
+        assert SubwordSampler(path, path, 0.0)(odd, [], 7)[0] == Tokenizer.load(path).ids(odd)
+
+
+def test_characters_cannot_be_sampled() -> None:
+    with pytest.raises(ConfigError, match=r"training\.sampling needs units\.kind"):
+        SubwordSampler(Path("source.vocab.json"), Path("source.vocab.json"), 0.1)
 
 
 def test_copying_puts_the_unknown_unit_on_both_sides(corpus: Path) -> None:
@@ -73,6 +185,6 @@ def test_copying_puts_the_unknown_unit_on_both_sides(corpus: Path) -> None:
     assert teach_copying("Tom sleeps", "Tom dort", random) == (f"{UNKNOWN} sleeps", f"{UNKNOWN} dort")
     assert teach_copying("He sleeps", "Il dort", random) == (f"He sleeps {UNKNOWN}", f"Il dort {UNKNOWN}")
     assert teach_copying("il a dit l'a b", "a", random) == (f"il {UNKNOWN} dit l'a b", UNKNOWN)  # not inside "l'a"
-    batch = next(stream(corpus, copy_rate=1.0)(Position()))[0]
+    batch = next(stream(corpus, copy_rate=1.0)(Position()))[0].batch()
     assert (batch.source == UNK).any(dim=1).all()
     assert (batch.target_out == UNK).any(dim=1).all()

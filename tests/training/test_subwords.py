@@ -7,7 +7,8 @@ import sentencepiece
 
 from nmt.errors import ConfigError
 from nmt.tokenizer import Tokenizer
-from training.config import DataConfig, Recipe, UnitsConfig
+from training.config import Recipe, UnitsConfig
+from training.data_config import DataConfig
 from training.subwords import train_character_vocabulary, train_subwords
 
 SENTENCES = [f"The {a} cat sees {b} dogs ▪{n}." for n, (a, b) in enumerate([("old", "12"), ("new", "7")] * 50)]
@@ -57,7 +58,8 @@ def test_characters_make_a_vocabulary_the_tokenizer_reads(folder: Path) -> None:
 def test_another_kind_leaves_no_stale_vocabulary(folder: Path) -> None:
     train_subwords(recipe(size=60, shared=False), folder)
     train_subwords(recipe(kind="character"), folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["source.vocab.json", "train.tsv"]
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["source.vocab.json", "train.index", "train.index.json", "train.tsv"]
 
 
 def test_the_rarest_characters_are_left_out() -> None:

@@ -1,0 +1,35 @@
+"""Commands beside the stages: each adds its options and does its work; none needs a recipe."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        module: Has `add_arguments(parser)` and `run(options)`; imported only when needed.
+        text: What it does, for the help.
+    """
+
+    module: str
+    text: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add its options."""
+        import_module(self.module).add_arguments(parser)
+
+    def run(self, options: argparse.Namespace) -> None:
+        """Do its work."""
+        run: Callable[[argparse.Namespace], object] = import_module(self.module).run
+        run(options)
+
+
+COMMANDS = {
+    "align-eval": Command("training.align_eval", "alignment error rate of a model's attention"),
+}
