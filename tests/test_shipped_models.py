@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nmt.bundle import ModelBundle, versions
+from nmt.search import SearchOptions
 from nmt.translator import Translator
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -24,6 +25,28 @@ SENTENCES = {
         "Que voudriez-vous boire ?", "Il est parti sans dire un mot.", "Tom et Marie se sont mariés en 2013.",
     ],
 }  # fmt: skip
+DAMAGED = {
+    "source_skipped": {
+        "en": ("She bought a new car last week, but it is already broken.", "Elle a acheté une nouvelle voiture."),
+        "fr": ("Elle a acheté une nouvelle voiture hier, mais elle est déjà cassée.", "She bought a new car."),
+    },
+    "repetition": {
+        "en": ("The children are playing in the garden.", "Les enfants jouent dans le jardin dans le jardin."),
+        "fr": ("Les enfants jouent dans le jardin.", "The children are playing in the garden in the garden."),
+    },
+    "copied": {
+        "en": ("He left without saying a word.", "He left without saying a word."),
+        "fr": ("Il est parti sans dire un mot.", "Il est parti sans dire un mot."),
+    },
+    "low_confidence": {
+        "en": ("Where is the station?", "Elle a acheté une nouvelle voiture."),
+        "fr": ("Où est la gare ?", "She bought a new car."),
+    },
+}
+MARKED = {
+    "source_skipped": {"en": "already broken", "fr": "cassée"},
+    "repetition": {"en": "dans le jardin", "fr": "in the garden"},
+}
 
 
 def test_there_are_models() -> None:
@@ -46,12 +69,40 @@ def test_bundle_is_whole_small_and_says_where_it_comes_from(translator: Translat
     assert bundle.card["recipe"]["name"] == bundle.name
 
 
+def test_confidence_and_flags_are_measured_and_worth_something(translator: Translator) -> None:
+    report = translator.bundle.card["quality"]
+    assert translator.bundle.quality().calibration is not None
+    assert report["ece"] <= 0.04 < report["geometric_mean_ece"]
+    for name, flag in report["flags"].items():
+        assert flag["own"]["precision"] >= 0.95, name
+        assert flag["own"]["recall"] >= (0.55 if name == "source_skipped" else 0.95), name
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_flag_finds_its_damage_and_its_place(translator: Translator, name: str) -> None:
+    source, target = DAMAGED[name][translator.bundle.source]
+    flags = {flag.name: flag for flag in translator.score([(source, target)])[0].judgement.flags}
+    assert name in flags
+    if name in MARKED:
+        flag = flags[name]
+        assert flag.span is not None
+        marked = (source if flag.side == "source" else target)[slice(*flag.span)]
+        assert MARKED[name][translator.bundle.source] in marked
+
+
+def test_clean_sentences_are_not_flagged_for_skipping_repeating_or_copying(translator: Translator) -> None:
+    translations = translator.translate(SENTENCES[translator.bundle.source])
+    assert [t.text for t in translations if set(t.sentences[0].flags) - {"low_confidence"}] == []
+
+
 @pytest.mark.parametrize("beam_size", [1, 5])
 def test_sentence_alone_is_the_same_as_in_a_batch(translator: Translator, beam_size: int) -> None:
     texts = SENTENCES[translator.bundle.source]
-    together = [t.sentences[0].hypotheses[0] for t in translator.translate(texts, beam_size=beam_size)]
+    together = [
+        t.sentences[0].hypotheses[0] for t in translator.translate(texts, options=SearchOptions(beam_size=beam_size))
+    ]
     for text, expected in zip(texts, together, strict=True):
-        alone = translator.translate([text], beam_size=beam_size)[0].sentences[0].hypotheses[0]
+        alone = translator.translate([text], options=SearchOptions(beam_size=beam_size))[0].sentences[0].hypotheses[0]
         assert alone.text == expected.text
         assert alone.score == pytest.approx(expected.score, abs=1e-4)
         assert np.abs(alone.subwords.weights - expected.subwords.weights).max() < 1e-4
