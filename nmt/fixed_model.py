@@ -1,4 +1,4 @@
-"""FixedPointModel: the default kind of model in the arithmetic of `fixed_point.py`.
+"""FixedPointModel: LSTMs with attention in the arithmetic of `fixed_point.py`.
 
 Shapes: B sentences, S source length, R rows, E embedding, H hidden, M memory, L decoder layers,
 D directions, h encoder hidden, V vocabulary, U ids asked for.
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from nmt.config import PAD, ModelConfig
 from nmt.context import AttentionContext
-from nmt.decoder import DecoderState, Parallel, Step
+from nmt.decoder import Conditional, DecoderState, InputFeeding, Parallel, Step
 from nmt.encoder import EncoderOutput
 from nmt.fixed_point import LANES, FixedSource, FixedState, Int8Linear, by_rows, lstm, sigmoid, to_grid
 from nmt.model import Seq2Seq
@@ -27,7 +27,7 @@ def supports(config: ModelConfig) -> bool:
     """Whether a model of this shape can run in fixed point."""
     return (
         config.cell == "lstm"
-        and config.wiring == "parallel"
+        and config.context == "attention"
         and config.score != "additive"
         and not config.layer_norm
         and all(n % LANES == 0 for n in (config.embedding_size, config.encoder_size, config.decoder_size))
@@ -147,7 +147,7 @@ class FixedPointModel:
         config = self.config = model.config
         self.device = torch.device("cpu")
         decoder, wiring = model.decoder, model.decoder.wiring
-        assert isinstance(wiring, Parallel)
+        assert isinstance(wiring, Parallel | Conditional | InputFeeding)
         assert isinstance(decoder.context, AttentionContext)
         self.memory_reach = reach(config, config.encoder_layers)
         self.encoder = _Encoder(model)
@@ -158,16 +158,21 @@ class FixedPointModel:
             self.bridge = Int8Linear(2 * transform.weight, 2 * transform.bias, scale=memory_scale)
         if config.score == "general":
             self.key = Int8Linear(2 * decoder.context.attention.key.weight, None, scale=memory_scale)
-        weight, hidden_weight, bias = _layer(wiring.bottom.layers[0])
-        self.table = functional.linear(decoder.embedding.weight.detach(), weight, bias).half()  # (V, 4H)
-        self.bottom = Int8Linear(2 * hidden_weight, None)
-        self.upper: list[Int8Linear] = []
-        for index, layer in enumerate(wiring.upper.layers):
+        stacks = (wiring.bottom, wiring.upper) if isinstance(wiring, Parallel) else (wiring.stack,)
+        self.layers: list[Int8Linear] = []
+        for index, layer in enumerate(layer for stack in stacks for layer in stack.layers):
             weight, hidden_weight, bias = _layer(layer)
-            below, context = torch.split(weight, [config.decoder_size, config.memory_size], dim=1)
-            self.upper.append(self._reading(index, below, context, bias, hidden_weight))
-        below, context = torch.split(2 * wiring.readout.weight, [config.decoder_size, config.memory_size], dim=1)
-        self.readout = self._reading(config.decoder_layers - 1, below, context, 2 * wiring.readout.bias)
+            if not index:  # a table, (V, 4H), of what embeddings come to
+                below, extra = weight[:, : config.embedding_size], weight[:, config.embedding_size :]
+                self.table = functional.linear(decoder.embedding.weight.detach(), below, bias).half()
+                factor = 1 if config.wiring == "input_feeding" else self.memory_reach
+                self.layers.append(Int8Linear(2 * torch.cat((factor * extra, hidden_weight), dim=1), None))
+            else:
+                self.layers.append(
+                    Int8Linear(torch.cat((self._reading(index, weight), 2 * hidden_weight), dim=1), bias)
+                )
+        weight, bias = 2 * wiring.readout.weight.detach(), 2 * wiring.readout.bias
+        self.readout = Int8Linear(self._reading(config.decoder_layers, weight), bias)
         # a feature is tanh = 2 s - 1 of a sigmoid s, and W (2 s - 1) + b = 2 W s + (b - W 1)
         weight, bias = decoder.output.weight.detach(), decoder.output.bias.detach()
         self.bias = bias - weight.sum(dim=1)
@@ -175,12 +180,14 @@ class FixedPointModel:
         self.rows, self.scales = by_rows(2 * weight)
         self.asked: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
-    def _reading(
-        self, index: int, below: Tensor, context: Tensor, bias: Tensor, hidden: Tensor | None = None
-    ) -> Int8Linear:
-        """What reads [states below, context, own state]; a sum of residuals is read as its terms, repeating columns."""
-        columns = [2 * below] * (index + 1 if self.config.residual else 1) + [2 * self.memory_reach * context]
-        return Int8Linear(torch.cat(columns if hidden is None else [*columns, 2 * hidden], dim=1), bias)
+    def _reading(self, layers: int, weight: Tensor) -> Tensor:
+        """Columns (O, H + M or H) to read the states of `layers` below, and a context.
+
+        A sum of residuals is read as its terms, repeating columns, so that each has all 7 bits.
+        """
+        below, context = weight[:, : self.config.decoder_size], weight[:, self.config.decoder_size :]
+        terms = layers if self.config.residual else 1
+        return 2 * torch.cat((*[below] * terms, self.memory_reach * context), dim=1)
 
     def encode(self, source: Tensor) -> EncoderOutput:
         """Source ids with EOS, shape (B, S), padded on the right."""
@@ -197,31 +204,53 @@ class FixedPointModel:
             keys = encoded.memory * (2 * factor)
         else:
             keys = self.key(encoded.memory.flatten(0, 1)).view(*encoded.memory.shape[:2], -1)
-        recurrent = FixedState(*(part.repeat(1, self.config.decoder_layers) for part in (halved, 4 * halved)))
-        return DecoderState(recurrent, None, FixedSource.of(encoded.memory, keys, lengths), len(lengths))
+        layers = self.config.decoder_layers
+        recurrent = FixedState(*(part.repeat(1, layers) for part in (halved, 4 * halved)))
+        feeding = self.config.wiring == "input_feeding"
+        feed = halved.new_zeros(len(lengths), self.config.embedding_size) if feeding else None
+        terms = layers if feeding and self.config.residual else 1
+        return DecoderState(recurrent, feed, FixedSource.of(encoded.memory, keys, lengths, terms), len(lengths))
 
     def step(self, tokens: Tensor, state: DecoderState, vocabulary: Tensor | None = None) -> Step:
         """Read one unit of every row, shape (R,), and predict the next; as `DecodingModel.step`."""
-        size = self.config.decoder_size
+        config = self.config
         assert state.recurrent.cell is not None
-        hidden, cells = torch.split(state.recurrent.hidden, size, dim=1), torch.split(state.recurrent.cell, size, dim=1)
-        gates = self.bottom(hidden[0].contiguous()).add_(self.table.index_select(0, tokens))
-        asking, cell = lstm(gates, cells[0])
-        attended = state.context.read(asking.view(state.sentences, -1, size))
-        context = attended.context.flatten(0, 1).mul_(0.5 / self.memory_reach)
-        states, after = [asking], [cell]
-        for linear, own, cell in zip(self.upper, hidden[1:], cells[1:], strict=True):
-            below = states if self.config.residual else states[-1:]
-            own, cell = lstm(linear(torch.cat((*below, context, own), dim=1)), cell)
+        hidden = torch.split(state.recurrent.hidden, config.decoder_size, dim=1)
+        cells = torch.split(state.recurrent.cell, config.decoder_size, dim=1)
+        entering = () if state.feed is None else (state.feed,)  # beside what comes from below
+        if config.wiring == "conditional":
+            context, weights = self._attend(hidden[-1], state)
+            entering = (context,)
+        states: list[Tensor] = []
+        after: list[Tensor] = []
+        for linear, own, cell in zip(self.layers, hidden, cells, strict=True):
+            below = states if config.residual else states[-1:]
+            gates = linear(torch.cat((*below, *entering, own), dim=1))
+            if not states:
+                gates.add_(self.table.index_select(0, tokens))
+            own, cell = lstm(gates, cell)
             states.append(own)
             after.append(cell)
+            if len(states) == 1 and config.wiring == "parallel":
+                context, weights = self._attend(own, state)
+                entering = (context,)
+            elif len(states) == 1 and config.wiring == "input_feeding":
+                entering = ()
+        if config.wiring == "input_feeding":
+            context, weights = self._attend(torch.stack(states).sum(dim=0) if config.residual else states[-1], state)
         together = torch.cat((*states, context), dim=1)  # (R, L H + M)
-        size = 0 if self.config.residual else size * (len(states) - 1)
-        feature = sigmoid(self.readout(together[:, size:].contiguous()))
-        recurrent = FixedState(together[:, : -context.shape[1]], torch.cat(after, dim=1))
-        weights = attended.weights
-        assert weights is not None
-        return Step(self._logits(feature, vocabulary), weights.flatten(0, 1), state.after(recurrent))
+        width = together.shape[1] - context.shape[1]
+        unread = 0 if config.residual else width - config.decoder_size
+        feature = sigmoid(self.readout(together[:, unread:].contiguous()))
+        recurrent = FixedState(together[:, :width], torch.cat(after, dim=1))
+        feed = None if state.feed is None else feature - 0.5
+        return Step(self._logits(feature, vocabulary), weights, state.after(recurrent, feed))
+
+    def _attend(self, queries: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
+        """Halved queries (R, H) -> contexts (R, M) in the range of the products, weights (R, S)."""
+        attended = state.context.read(queries.view(state.sentences, -1, queries.shape[1]))
+        assert attended.weights is not None
+        return attended.context.flatten(0, 1).mul_(0.5 / self.memory_reach), attended.weights.flatten(0, 1)
 
     def _logits(self, feature: Tensor, vocabulary: Tensor | None) -> Tensor:
         """Logits (R, V), or (R, U): then in fp32, which sums these whole numbers exactly and needs no packing."""

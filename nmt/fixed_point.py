@@ -131,10 +131,13 @@ class FixedSource:
     lengths: Tensor
 
     @classmethod
-    def of(cls, memory: Tensor, keys: Tensor, lengths: Tensor) -> FixedSource:
-        """Pad S, and put keys on grids: |query| <= 2^7 and |key| <= 2^17 / H steps make |score| <= 2^24 of them."""
+    def of(cls, memory: Tensor, keys: Tensor, lengths: Tensor, terms: int = 1) -> FixedSource:
+        """Pad S, and put each key on the finest grid that keeps scores of queries, sums of so many states, exact.
+
+        A query has at most 2^7 steps a term, a key at most 2^17 / (H terms): H products make 2^24, which fp32 holds.
+        """
         largest = keys.abs().amax(dim=-1, keepdim=True).clamp_min(2.0**-40)
-        least = largest * (keys.shape[-1] / 2**17)
+        least = largest * (terms * keys.shape[-1] / 2**17)
         step = least / torch.frexp(least).mantissa  # the power of two above it
         keys = (keys / step).round_().mul_(step)
         over = torch.arange(memory.shape[1]) >= lengths[:, None]

@@ -2,7 +2,7 @@
 
 `reference`  the `Seq2Seq` itself, fp32; the only way to compute on a GPU
 `float16`    any architecture on the CPU: weights stored in 16 bits (FBGEMM), arithmetic in fp32
-`int8`       the models that `fixed_model.supports`: 8-bit products, a row's result independent of company
+`int8`       LSTMs with attention (`fixed_model.supports`): 8-bit products, the same bits in any company
 `default`    the first of `int8`, `float16`, `reference` that works here for this model
 
 See docs/decisions/cpu-runtime.md. Shapes: R rows, T steps, I input, O output, H hidden, L layers.
@@ -47,8 +47,8 @@ def runtime_for(model: Seq2Seq, compute: str = "default", device: str = "cpu") -
         compute = "int8" if fixed else "float16" if packed else "reference"
     if compute == "int8" and not fixed:
         raise ConfigError(
-            "compute = 'int8' needs an x86 CPU and an LSTM with parallel wiring, a product score, no layer norm and "
-            "widths that are multiples of 32; choose compute = 'default'"
+            "compute = 'int8' needs an x86 CPU and an LSTM with attention by product, no layer norm and widths that "
+            "are multiples of 32; choose compute = 'default'"
         )
     if compute == "float16" and not packed:
         raise ConfigError("compute = 'float16' needs an x86 CPU; choose compute = 'default' or 'reference'")
