@@ -119,14 +119,14 @@ def phone(page: Page) -> None:
 DARK: dict[str, Any] = {"color_scheme": "dark"}
 SMALL: dict[str, Any] = {"has_touch": True, "is_mobile": True}
 PICTURES = {
-    "page": Picture(reading, scale=2),
+    "page": Picture(reading),
     "page-question": Picture(question, clip="#panels"),
     "page-dark": Picture(interlinear, options=DARK),
     "page-zh": Picture(candidates, options={"locale": "zh-CN"}),
     "page-long": Picture(long, text=LONG, clip="#attention"),
     "page-card": Picture(card, whole=False),
-    "page-phone": Picture(phone, width=360, scale=2, options=SMALL),
-    "page-phone-zh-dark": Picture(phone, width=360, scale=2, options=SMALL | DARK | {"locale": "zh-CN"}),
+    "page-phone": Picture(phone, width=360, scale=1.75, options=SMALL),
+    "page-phone-zh-dark": Picture(phone, width=360, scale=1.75, options=SMALL | DARK | {"locale": "zh-CN"}),
 }
 PATIENCE = 120
 """Seconds the service may take until its models are loaded."""

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { byId, element } from "./element.js";
 import { explain } from "./message.js";
 import { strings } from "./strings.js";
+import { isolated } from "./text.js";
 
 const OFFERED = 6;
 
@@ -59,7 +60,7 @@ export class Question {
     const prefix = sentence.before(row);
     const probability = sentence.probability(row);
     byId("sureness").textContent =
-      probability === null ? "" : table.sure(sentence.names.target[row], percent(probability));
+      probability === null ? "" : table.sure(isolated(sentence.names.target[row]), percent(probability));
     byId("beginning-text").value = prefix;
     byId("beginning-text").lang = this.page.body().target;
     const choices = byId("choices");

@@ -3,6 +3,7 @@
 import { byId } from "./element.js";
 import { FAINT } from "./sentence.js";
 import { strings } from "./strings.js";
+import { isolated } from "./text.js";
 
 const touch = matchMedia("(hover: none)");
 const MOST_LINKS = 8; // told in words; the matrix has them all
@@ -28,7 +29,7 @@ export class Readout {
   #tell({ sentence: index, row, column }) {
     const table = strings();
     const sentence = this.light.sentences[index];
-    const name = (side, i) => (sentence[side][i].special ? table.end_of_sentence : sentence.names[side][i]);
+    const name = (side, i) => (sentence[side][i].special ? table.end_of_sentence : isolated(sentence.names[side][i]));
     if (row !== null && column !== null) {
       return table.cell(name("target", row), name("source", column), sentence.weights[row][column].toFixed(2));
     }

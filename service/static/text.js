@@ -1,9 +1,14 @@
 /**
- * The API counts Unicode code points, JavaScript counts UTF-16 units. This is the only place
- * where one becomes the other.
+ * Text by code points. The API counts Unicode code points, JavaScript counts UTF-16 units; this is
+ * the only place where one becomes the other.
  */
 
 const ASTRAL = /[\u{10000}-\u{10ffff}]/u;
+
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/** A word among others that run the other way: it must not turn its neighbours round (UAX 9). */
+export const isolated = (word) => (RIGHT_TO_LEFT.test(word) ? `\u2068${word}\u2069` : word);
 
 export class CodePointText {
   #units = null; // UTF-16 offset of every code point and of the end; null when both counts agree

@@ -74,8 +74,15 @@ def test_wider_windows_do_not_scroll_sideways_either(open_page: Open, width: int
 
 def test_right_to_left_text_is_laid_out_so(open_page: Open) -> None:
     page = open_page("שלום עולם.")
-    for place in ("#text", "#output", "#lines .line[data-side=source], #lines .line >> nth=0"):
+    for place in ("#text", "#output", "#lines .line"):
         assert page.locator(place).first.evaluate("e => e.matches(':dir(rtl)')")
+    first, second = (page.locator("#lines .word[data-side=source]").nth(place).bounding_box() for place in (0, 1))
+    assert first
+    assert second
+    assert first["x"] > second["x"]
+    page.locator("#output .word", has_text="עולם").hover()
+    # Isolated, the number stays behind its word.
+    expect(page.locator("#readout")).to_contain_text("looked at \u2068עולם\u2069 0.80")
 
 
 def test_every_control_has_a_name(open_page: Open) -> None:
