@@ -11,6 +11,7 @@ from typing import Any
 from safetensors.numpy import load_file, save_file
 
 from nmt.bundle import README, SHORTLIST, ModelBundle, dequantise, quantise
+from nmt.errors import NmtError
 from nmt.quality import Calibration
 from nmt.shortlist import Shortlist
 from nmt.translator import Translator
@@ -107,8 +108,14 @@ def trust(recipe: Recipe, folder: Path) -> None:
 
 
 def read_trust(folder: Path) -> Trust:
-    """What the stage left, for the export."""
+    """What the stage left, for the export.
+
+    Raises:
+        NmtError: It has not run.
+    """
     values = read_json(folder / REPORT)
+    if values is None:
+        raise NmtError(f"{folder / REPORT} is missing; run the stage before: python -m training trust RECIPE")
     calibration = None if values["calibration"] is None else Calibration.from_dict(values["calibration"])
     shortlist = None
     if (folder / SHORTLIST).exists():

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 
+from nmt.errors import NmtError
 from nmt.shortlist import Shortlist
 from tests.nmt.test_quality import CALIBRATION
 from training.files import write_json
@@ -41,3 +43,8 @@ def test_export_finds_what_the_stage_left(tmp_path: Path) -> None:
     nothing = read_trust(tmp_path)
     assert (nothing.calibration, nothing.shortlist) == (None, None)
     assert "Not calibrated, so these flags are never raised: too little." in nothing.readme(README)
+
+
+def test_export_without_the_stage_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(NmtError, match=r"trust\.json is missing; run the stage before: python -m training trust"):
+        read_trust(tmp_path)
