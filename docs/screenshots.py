@@ -39,6 +39,10 @@ LONG = (
     "When I was a child, I used to spend the whole summer with my grandparents in a small village by the sea, "
     "where we went swimming every morning and listened to my grandfather's stories in the evening."
 )
+SKIPPED = (
+    "I bought a red car and a white dress yesterday, and the doctor who lives next door said that my grandmother, "
+    "whom nobody had seen for years, was well."
+)
 Scene = Callable[[Page], None]
 
 
@@ -52,6 +56,7 @@ class Picture:
     scale: float = 1.5
     options: dict[str, Any] = field(default_factory=dict)
     clip: str | None = None
+    top: int | None = None  # as many pixels from the top of the window, when not all
     whole: bool = True  # not only what the window shows
 
 
@@ -91,6 +96,12 @@ def interlinear(page: Page) -> None:
     page.locator("#own-words .word", has_text="auto").hover()
 
 
+def trust(page: Page) -> None:
+    """Doubts tinted, and a warning at the words it is about."""
+    page.locator("#tint").click()
+    page.wait_for_selector("#flags li")
+
+
 def candidates(page: Page) -> None:
     """The n-best list."""
     page.locator("#tab-candidates").click()
@@ -99,9 +110,9 @@ def candidates(page: Page) -> None:
 
 
 def long(page: Page) -> None:
-    """A long sentence at 100 %, with a row under the pointer."""
+    """A long sentence at 100 %, with a word pinned."""
     page.locator("[name=zoom][value=full]").check()
-    page.locator("#matrix .label", has_text="grands").hover()
+    pin(page, "grands")
 
 
 def card(page: Page) -> None:
@@ -121,8 +132,9 @@ SMALL: dict[str, Any] = {"has_touch": True, "is_mobile": True}
 PICTURES = {
     "page": Picture(reading),
     "page-question": Picture(question, clip="#panels"),
-    "page-dark": Picture(interlinear, options=DARK),
-    "page-zh": Picture(candidates, options={"locale": "zh-CN"}),
+    "page-trust": Picture(trust, text=SKIPPED, top=480),
+    "page-dark": Picture(interlinear, scale=1.25, options=DARK),
+    "page-zh": Picture(candidates, scale=1.25, options={"locale": "zh-CN"}),
     "page-long": Picture(long, text=LONG, clip="#attention"),
     "page-card": Picture(card, whole=False),
     "page-phone": Picture(phone, width=360, scale=1.75, options=SMALL),
@@ -164,7 +176,9 @@ def take(browser: Browser, url: str, path: Path, picture: Picture) -> None:
     page.locator("#text").blur()
     picture.scene(page)
     page.wait_for_timeout(500)  # transitions end
-    if picture.clip:
+    if picture.top:
+        page.screenshot(path=path, clip={"x": 0, "y": 0, "width": picture.width, "height": picture.top})
+    elif picture.clip:
         page.locator(picture.clip).screenshot(path=path)
     else:
         page.screenshot(path=path, full_page=picture.whole)

@@ -6,7 +6,9 @@ import { explain } from "./message.js";
 import { strings } from "./strings.js";
 import { alignmentError } from "./trust.js";
 
-const named = (key) => strings().card_names[key] ?? key.replaceAll("_", " ");
+const named = (key) => strings().card_names[key] ?? capital(key.replaceAll("_", " "));
+
+const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 const plain = (value) => {
   if (typeof value === "number") return value.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 4 });
@@ -14,15 +16,26 @@ const plain = (value) => {
   return String(value);
 };
 
-function facts(tree) {
+/** What a reader asks first; the rest of the card's branches are folded. */
+const OPEN = new Set(["data", "evaluation"]);
+
+function told(value) {
+  if (Array.isArray(value)) {
+    if (!value.some((each) => typeof each === "object")) return [value.map(plain).join(", ")];
+    return value.map((each) => facts(each));
+  }
+  return [typeof value === "object" ? facts(value) : plain(value)];
+}
+
+function facts(tree, folded = false) {
   const list = element("dl", { className: "facts" });
   for (const [key, value] of Object.entries(tree)) {
     if (value === null || value === "") continue;
-    const told = element("dd", { dir: "auto" });
-    if (Array.isArray(value)) told.textContent = value.map((each) => (typeof each === "object" ? JSON.stringify(each) : plain(each))).join(", ");
-    else if (typeof value === "object") told.append(facts(value));
-    else told.textContent = plain(value);
-    list.append(element("dt", { textContent: named(key) }), told);
+    const fact = element("dd", { dir: "auto" });
+    if (folded && typeof value === "object" && !OPEN.has(key)) {
+      fact.append(element("details", {}, element("summary", { textContent: strings().unfold }), ...told(value)));
+    } else fact.append(...told(value));
+    list.append(element("dt", { textContent: named(key) }), fact);
   }
   return list;
 }
@@ -80,7 +93,7 @@ export class Card {
     const { title, ...card } = model.card ?? {};
     body.replaceChildren(
       ...(title ? [element("p", { className: "card-lead", textContent: title })] : []),
-      facts({ ...card, sha256: reference.sha256 }),
+      facts({ ...card, sha256: reference.sha256 }, true),
     );
   }
 }

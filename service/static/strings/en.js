@@ -134,6 +134,7 @@ export default {
 
   card_open: "Open the model's card",
   card_loading: "Reading the card…",
+  unfold: "Show",
   card_names: {
     source: "From",
     target: "To",

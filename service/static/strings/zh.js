@@ -134,6 +134,7 @@ export default {
 
   card_open: "打开模型卡片",
   card_loading: "正在读取卡片…",
+  unfold: "展开",
   card_names: {
     source: "源语言",
     target: "目标语言",
