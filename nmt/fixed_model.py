@@ -133,10 +133,13 @@ class _Encoder:
         directions, width, sentences, _ = entering.shape
         states = entering.new_zeros(directions, width, sentences, self.size)
         cell = entering.new_zeros(directions, sentences, self.size)
-        for step, count in enumerate(running):
-            gates = entering[:, step, :count]
-            gates = layer.gates(states[:, step - 1, :count], gates) if step else gates.contiguous()
-            _, cell = lstm(gates, cell[:, :count], states[:, step, :count])
+        before: Tensor | None = None
+        for count, gates, out in zip(running, entering.unbind(1), states.unbind(1), strict=True):
+            if count < sentences:
+                gates, out, cell = gates[:, :count], out[:, :count], cell[:, :count]
+                before = None if before is None else before[:, :count]
+            gates = gates.contiguous() if before is None else layer.gates(before, gates)
+            before, cell = lstm(gates, cell, out)
         return states
 
 
