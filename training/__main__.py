@@ -29,7 +29,9 @@ _HELP = {
     "subwords": "learn the vocabulary, and index the corpus",
     "train": "train the model, or go on from the last checkpoint",
     "evaluate": "score the test set: BLEU, chrF, TER",
+    "trust": "calibrate confidence and flags, and make the vocabulary shortlist",
     "export": "write the bundle",
+    "report": "write report.html: curves, scores by length, best and worst sentences",
     "publish": "copy the bundle into the model folder as the next version, if it is at least as good as the one there",
 }
 

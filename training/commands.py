@@ -31,5 +31,9 @@ class Command:
 
 
 COMMANDS = {
+    "calibrate": Command(
+        "training.trust",
+        "calibrate confidence and flags of a bundle, and with --train make its vocabulary shortlist",
+    ),
     "align-eval": Command("training.align_eval", "alignment error rate of a model's attention"),
 }

@@ -16,6 +16,7 @@ from training.config import Recipe
 from training.data import tokenizers
 from training.evaluation import load_best, longest_source
 from training.loop import model_config
+from training.trust import read_trust
 
 
 def export(recipe: Recipe, folder: Path) -> Path:
@@ -40,6 +41,7 @@ def export(recipe: Recipe, folder: Path) -> Path:
         if path.suffix in (".spm", ".json")
     ]
     architecture = model_config(recipe, source, target).to_dict()
+    found = read_trust(folder)
     config = BundleConfig(
         format_version=FORMAT_VERSION,
         name=recipe.name,
@@ -49,6 +51,7 @@ def export(recipe: Recipe, folder: Path) -> Path:
         source_units=units[0].name,
         target_units=units[-1].name,
         longest_source=longest_source(recipe, folder, source, target),
+        shortlist=found.shortlist is not None and found.shortlist.default,
     )
     card = {
         "title": recipe.card.title or f"{recipe.source} to {recipe.target}",
@@ -69,11 +72,21 @@ def export(recipe: Recipe, folder: Path) -> Path:
         "evaluation": {key: value for key, value in evaluation.items() if key != "examples"},
         "examples": evaluation["examples"],
         "notes": recipe.card.notes,
+        **found.report,
         "updates": best["update"],
         "recipe": _portable(asdict(recipe)),
     }
     bundle = folder / "bundle"
-    ModelBundle.save(bundle, config=config, weights=weights, units=units, card=card, readme=_readme(recipe, card))
+    ModelBundle.save(
+        bundle,
+        config=config,
+        weights=weights,
+        units=units,
+        card=card,
+        readme=found.readme(_readme(recipe, card)),
+        quality=found.calibration,
+        shortlist=found.shortlist,
+    )
     return bundle
 
 

@@ -1,6 +1,6 @@
 """The pipeline's stages: each knows what it reads and writes, and skips itself when nothing changed.
 
-    prepare -> backtranslate -> subwords -> train -> evaluate -> export -> publish
+    prepare -> backtranslate -> subwords -> train -> evaluate -> trust -> export -> report -> publish
 
 `stages.json` in the run folder keeps a fingerprint of every finished stage: its part of the recipe
 and the contents of its input files.
@@ -161,15 +161,29 @@ def _evaluate(recipe: Recipe, place: Place) -> None:
     evaluate(recipe, place.folder)
 
 
+def _trust(recipe: Recipe, place: Place) -> None:
+    from training.trust import trust
+
+    trust(recipe, place.folder)
+
+
 def _export(recipe: Recipe, place: Place) -> None:
     from training.export import export
 
     export(recipe, place.folder)
 
 
+def _report(recipe: Recipe, place: Place) -> None:
+    from training.report import report
+
+    report(recipe, place.folder)
+
+
 def _publish(recipe: Recipe, place: Place) -> None:
+    from training.gate import gate
     from training.publish import publish
 
+    gate(recipe, place.folder, place.models, force=place.force)
     publish(recipe, place.folder, place.models)
 
 
@@ -201,6 +215,7 @@ _MADE_BY = {
     "subwords": (INITIAL, "source.spm", "target.spm", "source.vocab.json", "target.vocab.json"),
     "train": ("best.safetensors",),
     "evaluate": ("evaluation.json",),
+    "trust": ("trust.json",),
     "export": ("bundle",),
 }
 
@@ -255,11 +270,25 @@ STAGES = (
         _evaluate,
     ),
     Stage(
+        "trust",
+        lambda recipe, place: [recipe.source, recipe.target],
+        _with_vocabulary("train.tsv", "valid.tsv", "test.tsv", "checkpoints/best.safetensors"),
+        _names("trust.json"),
+        _trust,
+    ),
+    Stage(
         "export",
         lambda recipe, place: [recipe.to_dict()["card"], recipe.name, recipe.source, recipe.target],
-        _with_vocabulary("train.tsv", "checkpoints/best.safetensors", "cleaning.json", "evaluation.json"),
+        _with_vocabulary("train.tsv", "checkpoints/best.safetensors", "cleaning.json", "evaluation.json", "trust.json"),
         _names("bundle"),
         _export,
+    ),
+    Stage(
+        "report",
+        lambda recipe, place: recipe.to_dict()["card"],
+        _names("bundle", "test.tsv", "evaluation.json"),
+        _names("report.html"),
+        _report,
     ),
     Stage(
         "publish",

@@ -81,6 +81,16 @@ def published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 def test_a_corpus_becomes_a_translation_and_its_heatmap(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(Path("runs/toy/evaluation.json").read_text("utf-8"))["bleu"]["score"] > 90
     pairs = [line.split("\t") for line in Path("runs/toy/test.tsv").read_text("utf-8").splitlines()]
+    report = Path("runs/toy/report.html").read_text("utf-8")
+    for part in (
+        "Gradient norm by layer",
+        "BLEU by length",
+        "Worst sentences",
+        "What cleaning dropped",
+        "batch_tokens",
+    ):
+        assert part in report
+    assert "http" not in report.replace("http://www.w3.org", "")
     answer, picture = asyncio.run(served(published, [source for source, _ in pairs]))
 
     assert (answer["model"]["name"], answer["model"]["version"]) == ("toy", 1)
@@ -93,7 +103,7 @@ def test_a_corpus_becomes_a_translation_and_its_heatmap(published: Path, capsys:
 
     capsys.readouterr()
     assert main(["run", "toy.toml", "--models", "models"]) == 0
-    assert capsys.readouterr().out.count("nothing changed, skipped") == 6
+    assert capsys.readouterr().out.count("nothing changed, skipped") == 8
     assert [path.name for path in (published / "toy").iterdir()] == ["1"]
 
 

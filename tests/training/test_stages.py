@@ -116,7 +116,7 @@ def test_all_stages_run_in_order_once(recipe_file: Write, monkeypatch: pytest.Mo
     names = [stage.name for stage in STAGES]
     run_stages(recipe, place(), names)
     run_stages(recipe, place(), names)
-    assert ran == ["train", "evaluate", "export", "publish"]
+    assert ran == ["train", "evaluate", "trust", "export", "report", "publish"]
 
 
 def test_more_updates_train_further(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_more_updates_train_further(recipe_file: Write, monkeypatch: pytest.Monk
     names = [stage.name for stage in STAGES]
     run_stages(load_recipe(recipe_file()), place(), names)
     run_stages(load_recipe(recipe_file(), ["training.max_updates=99"]), place(), names)
-    assert ran == ["train", "evaluate", "export", "publish", "train"]  # the same weights need no new bundle
+    assert ran == ["train", "evaluate", "trust", "export", "report", "publish", "train"]  # the same weights need no new bundle
 
 
 def test_harmless_keys_leave_everything_as_it_is(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_harmless_keys_leave_everything_as_it_is(recipe_file: Write, monkeypatch
     names = [stage.name for stage in STAGES]
     run_stages(load_recipe(recipe_file()), place(), names)
     run_stages(load_recipe(recipe_file(), ["training.threads=1", "training.device=cpu"]), place(), names)
-    assert ran == ["train", "evaluate", "export", "publish"]
+    assert ran == ["train", "evaluate", "trust", "export", "report", "publish"]
 
 
 @pytest.mark.parametrize("change", ["learning_rate=1e-4", "clip_norm=0.1", "precision=fp32"])
@@ -154,10 +154,10 @@ def test_a_model_folder_that_was_emptied_is_filled_again(recipe_file: Write, mon
     shutil.rmtree("models/tiny/1")
     Path("models/tiny/notes").mkdir()
     run_stages(recipe, place(), names)
-    assert ran == ["train", "evaluate", "export", "publish", "publish"]
+    assert ran == ["train", "evaluate", "trust", "export", "report", "publish", "publish"]
     Path("models/tiny/1").rename("models/tiny/12")
     run_stages(recipe, place(), names)
-    assert ran[5:] == []
+    assert ran[7:] == []
 
 
 def test_checkpoints_of_another_recipe_are_kept(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +205,7 @@ def test_the_same_data_elsewhere_is_the_same_data(
     (tmp_path / "moved").mkdir()
     corpus.rename(tmp_path / "moved" / "train.tsv")
     run_stages(load_recipe(recipe_file(), [f"data.folder={tmp_path / 'moved'}"]), place(), names)
-    assert ran == ["train", "evaluate", "export", "publish"]
+    assert ran == ["train", "evaluate", "trust", "export", "report", "publish"]
 
 
 def test_a_stage_without_its_input_names_the_one_before(recipe_file: Write) -> None:
