@@ -31,6 +31,7 @@ class Command:
 
 
 COMMANDS = {
+    "doctor": Command("training.doctor", "say what is wrong with a corpus, and what repairs it"),
     "calibrate": Command(
         "training.trust",
         "calibrate confidence and flags of a bundle, and with --train make its vocabulary shortlist",

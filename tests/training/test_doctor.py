@@ -1,0 +1,78 @@
+import random
+from pathlib import Path
+
+import pytest
+
+from training.__main__ import main
+from training.corpus import SentencePair
+from training.doctor import examine
+
+ENGLISH = ("the", "old", "cat", "sees", "a", "green", "dog", "waits", "for", "small", "quiet", "horse", "garden")
+FRENCH = ("le", "vieux", "chat", "voit", "un", "chien", "vert", "attend", "pour", "petite", "calme", "jument", "jardin")
+
+
+def healthy(count: int = 800) -> list[SentencePair]:
+    chance = random.Random(1)
+    pairs = []
+    for line in range(1, count + 1):
+        size = chance.randint(4, 30)
+        pairs.append(
+            SentencePair(" ".join(chance.choices(ENGLISH, k=size)), " ".join(chance.choices(FRENCH, k=size)), line)
+        )
+    return pairs
+
+
+def names(pairs: list[SentencePair], **held_out: list[SentencePair]) -> dict[str, int]:
+    return {one.name: one.count for one in examine(pairs, held_out)}
+
+
+def test_a_healthy_corpus_has_nothing() -> None:
+    assert names(healthy()) == {}
+
+
+@pytest.mark.parametrize(
+    ("pair", "name"),
+    [
+        (("", "le chat"), "a side is empty"),
+        (("Paris 1998", "Paris 1998"), "both sides are the same"),
+        (("the cafÃ© is old", "le café est vieux"), "encoding damage or markup"),
+        (("a cat", "le chat " * 20), "one side is over three times as long"),
+        (("the " * 130, "le " * 130), "longer than 120 words or 1,000 characters"),
+        (("Добрый день всем", "bonjour à tous"), "the source is not written in Latin"),
+        (
+            ("le chat voit un chien vert", "le vieux chat voit un chien"),
+            "a side seems to be in the other side's language",
+        ),
+    ],
+)
+def test_every_fault_is_found_and_shown(pair: tuple[str, str], name: str) -> None:
+    found = {one.name: one for one in examine([*healthy(), SentencePair(*pair, 801)], {})}
+    assert found[name].count == 1
+    assert found[name].examples[0].startswith("line 801: ")
+
+
+def test_duplicates_and_leakage_are_found() -> None:
+    pairs = healthy()
+    found = names([*pairs, pairs[3]], test=[SentencePair(pairs[5].source.upper() + "!", "autre chose", 1)])
+    assert found["the pair stands there before"] == 1
+    assert found["a sentence also stands in the test set"] == 1
+
+
+def test_a_stretch_shifted_by_one_line_is_found() -> None:
+    pairs = healthy()
+    moved = [
+        SentencePair(one.source, pairs[n + 1].target, one.line) if 300 <= n < 500 else one
+        for n, one in enumerate(pairs[:-1])
+    ]
+    found = next(one for one in examine(moved, {}) if one.name.startswith("misaligned stretches"))
+    assert 120 <= found.count <= 240
+    assert 281 <= int(found.examples[0].split()[1]) <= 340
+
+
+def test_the_command_prints_remedies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("".join(f"{one.source}\t{one.target}\n" for one in [*healthy(200), healthy(1)[0]]))
+    assert main(["doctor", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "201 pairs looked at" in said
+    assert "remedy: cleaning.duplicates = true" in said
