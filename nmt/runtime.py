@@ -1,8 +1,9 @@
 """How a model computes: the fp32 reference, 16-bit weights, or 8-bit integers.
 
-`reference`  the `Seq2Seq` itself, fp32; the only way to compute on a GPU
+`reference`  the `Seq2Seq` itself, fp32
 `float16`    any architecture on the CPU: weights stored in 16 bits (FBGEMM), arithmetic in fp32
 `int8`       LSTMs with attention (`fixed_model.supports`): 8-bit products, the same bits in any company
+`bfloat16`   any architecture on a GPU: captured CUDA graphs (`cuda.GraphModel`)
 `default`    the first of `int8`, `float16`, `reference` that works here for this model
 
 See docs/decisions/cpu-runtime.md. Shapes: R rows, T steps, I input, O output, H hidden, L layers.
@@ -19,13 +20,14 @@ from torch.nn import functional
 
 from nmt.cells import RecurrentStack, RecurrentState
 from nmt.config import Cell, check_choice
+from nmt.cuda import GraphModel, cuda_graphs
 from nmt.decoder import Decoder, DecoderState, Step
 from nmt.encoder import EncoderOutput
 from nmt.errors import ConfigError
 from nmt.fixed_model import FixedPointModel, supports
 from nmt.model import DecodingModel, Seq2Seq
 
-Compute = Literal["default", "reference", "float16", "int8"]
+Compute = Literal["default", "reference", "float16", "int8", "bfloat16"]
 
 
 @torch.no_grad()
@@ -52,6 +54,10 @@ def runtime_for(model: Seq2Seq, compute: str = "default", device: str = "cpu") -
         )
     if compute == "float16" and not packed:
         raise ConfigError("compute = 'float16' needs an x86 CPU; choose compute = 'default' or 'reference'")
+    if compute == "bfloat16":
+        if device == "cpu":
+            raise ConfigError("compute = 'bfloat16' needs a GPU; choose compute = 'default'")
+        return GraphModel(model, device=device, dtype=torch.bfloat16, capture=cuda_graphs())
     model = model.to(device).eval()
     if compute == "int8":
         return FixedPointModel(model)

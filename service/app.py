@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,7 +36,7 @@ logger = logging.getLogger("interlinear")
 STATIC = Path(__file__).parent / "static"
 
 
-def create_app(settings: Settings | None = None, *, load: Loader = load_translator) -> FastAPI:
+def create_app(settings: Settings | None = None, *, load: Loader | None = None) -> FastAPI:
     """The application; models load in the background once it starts.
 
     Args:
@@ -56,7 +57,7 @@ def create_app(settings: Settings | None = None, *, load: Loader = load_translat
     )
     app.state.settings = settings
     app.state.metrics = metrics
-    app.state.load = load
+    app.state.load = load or functools.partial(load_translator, compute=settings.compute)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     app.add_middleware(Envelope, metrics=metrics, deadline_seconds=settings.deadline_seconds)
     if settings.cors_origins:

@@ -89,11 +89,11 @@ Loader = Callable[[Path, str], TranslatorLike]
 """From a version's folder and a device to a translator that has verified its checksums."""
 
 
-def load_translator(path: Path, device: str) -> TranslatorLike:
+def load_translator(path: Path, device: str, *, compute: str = "default") -> TranslatorLike:
     """The real loader; imported late, since PyTorch takes its time."""
     from nmt.translator import Translator
 
-    return Translator.load(path, device=device)
+    return Translator.load(path, device=device, compute=compute)
 
 
 Fingerprint = tuple[tuple[str, int, int], ...]

@@ -28,6 +28,10 @@ class Settings(BaseSettings):
         description="Model folders, separated by ':' (';' on Windows); the same name in a later folder wins.",
     )
     device: str = Field(default="auto", description="auto (a GPU when there is one), cpu, cuda or cuda:N.")
+    compute: Literal["default", "reference", "float16", "int8", "bfloat16"] = Field(
+        default="default",
+        description="Arithmetic: default is the fastest exact enough for model and device; bfloat16 needs a GPU.",
+    )
     pin: Annotated[dict[str, int], NoDecode] = Field(
         default_factory=dict, description="Versions to serve instead of the highest, as in en-fr=1,fr-en=2."
     )

@@ -222,3 +222,8 @@ def test_what_cannot_be_is_refused_with_a_remedy() -> None:
         runtime_for(fixed_model(layer_norm=True), "int8")
     with pytest.raises(ConfigError, match="int4"):
         runtime_for(fixed_model(), "int4")
+
+
+def test_bf16_is_for_a_gpu() -> None:
+    with pytest.raises(ConfigError, match="bfloat16"):
+        runtime_for(Seq2Seq(ModelConfig(source_vocabulary=9, target_vocabulary=9)), "bfloat16")
