@@ -91,7 +91,7 @@ class Obedient:
 
 
 @pytest.mark.parametrize("worse", [False, True])
-def test_default_is_on_only_where_bleu_does_not_fall(worse: bool) -> None:
+def test_default_is_on_only_where_translations_stay_as_they_are(worse: bool) -> None:
     pairs = [("the cat", "le chat le chien"), ("the dog", "le chien le chat")]
     translator = Obedient(dict(pairs), worse)
     found, report = shortlist(cast(Translator, translator), PAIRS, pairs, pairs, language="fr")
