@@ -124,7 +124,8 @@ def test_more_updates_train_further(recipe_file: Write, monkeypatch: pytest.Monk
     names = [stage.name for stage in STAGES]
     run_stages(load_recipe(recipe_file()), place(), names)
     run_stages(load_recipe(recipe_file(), ["training.max_updates=99"]), place(), names)
-    assert ran == ["train", "evaluate", "trust", "export", "report", "publish", "train"]  # the same weights need no new bundle
+    # the same weights need no new bundle
+    assert ran == ["train", "evaluate", "trust", "export", "report", "publish", "train"]
 
 
 def test_harmless_keys_leave_everything_as_it_is(recipe_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
