@@ -131,15 +131,19 @@ class _Encoder:
     def _run(self, layer: _EncoderLayer, entering: Tensor, running: list[int]) -> Tensor:
         """All steps of one layer: (D, S, B, 4h) -> halved states (D, S, B, h), zero at padding."""
         directions, width, sentences, _ = entering.shape
-        states = entering.new_zeros(directions, width, sentences, self.size)
         cell = entering.new_zeros(directions, sentences, self.size)
-        before: Tensor | None = None
-        for count, gates, out in zip(running, entering.unbind(1), states.unbind(1), strict=True):
-            if count < sentences:
-                gates, out, cell = gates[:, :count], out[:, :count], cell[:, :count]
-                before = None if before is None else before[:, :count]
-            gates = gates.contiguous() if before is None else layer.gates(before, gates)
-            before, cell = lstm(gates, cell, out)
+        if running[-1] == sentences:  # nobody is over before the others: no slices to cut
+            outputs: list[Tensor] = []
+            for gates in entering.unbind(1):
+                gates = layer.gates(outputs[-1], gates) if outputs else gates.contiguous()
+                hidden, cell = lstm(gates, cell)
+                outputs.append(hidden)
+            return torch.stack(outputs, dim=1)
+        states = entering.new_zeros(directions, width, sentences, self.size)
+        for step, count in enumerate(running):
+            gates = entering[:, step, :count]
+            gates = layer.gates(states[:, step - 1, :count], gates) if step else gates.contiguous()
+            _, cell = lstm(gates, cell[:, :count], states[:, step, :count])
         return states
 
 

@@ -11,11 +11,9 @@ import time
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor
 
 from nmt.batch import pad
 from nmt.beam import Beam, Committed, Hypothesis, Sentence, length_penalty
-from nmt.config import PAD
 from nmt.errors import DeadlineExceeded
 from nmt.lane import Lane, LaneKey
 from nmt.model import DecodingModel
@@ -184,25 +182,3 @@ def translate_all(
                 running.admit([waiting.pop()])
         running.step()
         running.finished()
-
-
-def beam_search(
-    model: DecodingModel,
-    source: Tensor,
-    *,
-    limits: Sequence[int],
-    beam_size: int = 5,
-    n_best: int = 1,
-    alpha: float = 1.0,
-) -> list[list[Hypothesis]]:
-    """The best translations of every sentence of a padded batch (B, S); to be replaced by `translate_all`."""
-    options = SearchOptions(beam_size=beam_size, n_best=n_best, length_penalty=alpha)
-    rows = [[id_ for id_ in row if id_ != PAD] for row in source.tolist()]
-    sentences = [Sentence(row, limit, options) for row, limit in zip(rows, limits, strict=True)]
-    translate_all(model, sentences)
-    found = []
-    for sentence in sentences:
-        if sentence.hypotheses is None:
-            raise sentence.error or AssertionError("a sentence ended without outcome")
-        found.append(sentence.hypotheses)
-    return found
