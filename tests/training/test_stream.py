@@ -158,7 +158,7 @@ def test_sampling_is_the_same_in_every_process_and_off_is_the_tokenizer(tmp_path
     words = ("press", "the", "green", "button", "understanding", "waits")
     texts = [f"{a} {b} {c}" for a in words for b in words for c in words]
     (tmp_path / "train.tsv").write_text("".join(f"{text}\t{text}\n" for text in texts), "utf-8")
-    units = UnitsConfig(kind=kind, size=40)
+    units = UnitsConfig(kind=kind, size=40 if kind == "bpe" else 24)  # unigram finds no more here
     train_subwords(Recipe(name="x", source="en", target="fr", data=DataConfig(train="t"), units=units), tmp_path)
     path = tmp_path / "source.spm"
     program = (
