@@ -82,10 +82,6 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     metrics: Metrics = app.state.metrics
-    if settings.threads:
-        import torch
-
-        torch.set_num_threads(settings.threads)
     models = ModelStore(
         settings.models,
         device=settings.device,
@@ -99,6 +95,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         queue_units=settings.queue_units,
         max_rows=settings.max_rows,
         max_units=settings.max_units,
+        threads=settings.threads,
         metrics=metrics,
     )
     app.state.running = State(settings, models, engine, metrics)

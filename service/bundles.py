@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from service.threads import compute_alone
+
 if TYPE_CHECKING:
     from nmt.options import SearchOptions
     from nmt.plan import Plan
@@ -93,6 +95,7 @@ def load_translator(path: Path, device: str, *, compute: str = "default") -> Tra
     """The real loader; imported late, since PyTorch takes its time."""
     from nmt.translator import Translator
 
+    compute_alone()
     return Translator.load(path, device=device, compute=compute)
 
 

@@ -32,14 +32,19 @@ class Engine:
         queue_units: Source units that may wait.
         max_rows: Hypotheses that a step of one model extends at once.
         max_units: Source units, padding included, in a model at once.
+        threads: Of the CPU, for the models; 0 leaves the choice to PyTorch.
         metrics: Where to count.
     """
 
-    def __init__(self, *, queue_size: int, queue_units: int, max_rows: int, max_units: int, metrics: Metrics) -> None:
+    def __init__(
+        self, *, queue_size: int, queue_units: int, max_rows: int, max_units: int, threads: int = 0, metrics: Metrics
+    ) -> None:
         self._metrics = metrics
         self._backlog = Backlog(requests=queue_size, units=queue_units, metrics=metrics)
         self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
-        self._turns = Turns(self._inbox, self._backlog, max_rows=max_rows, max_units=max_units, metrics=metrics)
+        self._turns = Turns(
+            self._inbox, self._backlog, max_rows=max_rows, max_units=max_units, threads=threads, metrics=metrics
+        )
         self._draining = False
         self._thread = threading.Thread(target=self._turns.run, name="interlinear-engine", daemon=True)
 

@@ -15,6 +15,7 @@ from service.backlog import Backlog
 from service.errors import Problem
 from service.metrics import Metrics
 from service.models import ServedModel
+from service.threads import compute_with
 from service.ticket import Ticket, Work
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import; the server answers before
@@ -54,6 +55,7 @@ class Turns:
         backlog: Where what waits is counted.
         max_rows: Hypotheses that a step of one model extends at once.
         max_units: Source units, padding included, in a model at once.
+        threads: Of the CPU, for the models; 0 leaves the choice to PyTorch.
         metrics: Where to count.
     """
 
@@ -64,10 +66,11 @@ class Turns:
         *,
         max_rows: int,
         max_units: int,
+        threads: int,
         metrics: Metrics,
     ) -> None:
         self._inbox, self._backlog, self._metrics = inbox, backlog, metrics
-        self._max_rows, self._max_units = max_rows, max_units
+        self._max_rows, self._max_units, self._threads = max_rows, max_units, threads
         self._preparing: deque[Ticket] = deque()
         self._waiting: deque[Ticket] = deque()
         self._running: weakref.WeakKeyDictionary[ServedModel, Running] = weakref.WeakKeyDictionary()
@@ -161,6 +164,7 @@ class Turns:
         """Let the ticket's next sentence join, if there is room."""
         running = self._running.get(ticket.model)
         if running is None:
+            compute_with(self._threads)
             made = ticket.model.translator.running_set(max_rows=self._max_rows, max_units=self._max_units)
             running = self._running[ticket.model] = Running(made)
         sentence = ticket.ready[0]
