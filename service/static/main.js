@@ -46,7 +46,8 @@ function body() {
 
 // ---------------------------------------------------------------- translate
 
-async function translate() {
+/** `whole`: all at once, for the text that the page opens with. */
+async function translate({ whole = false } = {}) {
   clearTimeout(timer);
   session.cancel();
   const text = field.value;
@@ -67,11 +68,17 @@ async function translate() {
   }
   const live = new Live(output.container, text);
   const missing = await attempt(() =>
-    session.translate(text, request, {
-      start: (event) => live.start(event),
-      token: (event) => live.token(event),
-      sentence: (event) => live.sentence(event),
-    }),
+    session.translate(
+      text,
+      request,
+      whole
+        ? null
+        : {
+            start: (event) => live.start(event),
+            token: (event) => live.token(event),
+            sentence: (event) => live.sentence(event),
+          },
+    ),
   );
   if (missing === undefined) return;
   show();
@@ -323,7 +330,7 @@ async function start() {
     return;
   }
   describe();
-  await translate();
+  await translate({ whole: true });
 }
 
 addEventListener("hashchange", () => memory.readHash() && start());

@@ -32,7 +32,7 @@ export class Session {
   }
 
   /**
-   * Translates a text; `on` hears the events of the stream.
+   * Translates a text; `on` hears the events of the stream, null asks for the answer at once.
    *
    * @returns {Promise<{missing: string | null} | null>} null when another request has taken its place; `missing` is
    *   why there is no attention
@@ -103,11 +103,12 @@ export class Session {
       if (cells(event.sentences) > this.mostCells) throw new api.Problem({ code: "attention_too_large" });
       on.start(event);
     };
+    const ask = (asked, heard) => (on ? api.stream(asked, signal, heard) : api.translate(asked, signal));
     try {
-      return { answer: await api.stream({ ...body, return: PARTS }, signal, { ...on, start }), missing: null };
+      return { answer: await ask({ ...body, return: PARTS }, { ...on, start }), missing: null };
     } catch (problem) {
       if (!ATTENTION_ONLY.has(problem.code)) throw problem;
-      return { answer: await api.stream(body, signal, on), missing: problem.code };
+      return { answer: await ask(body, on), missing: problem.code };
     }
   }
 }
