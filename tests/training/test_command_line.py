@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -173,7 +174,6 @@ def test_a_full_disk_is_explained(run: Callable[..., tuple[int, str]], monkeypat
 
 def test_a_file_size_limit_leaves_no_half_file(recipe_file: Write) -> None:
     """A real refusal of the operating system, in the middle of a file."""
-    resource = pytest.importorskip("resource")
     done = subprocess.run(
         [sys.executable, "-m", "training", "prepare", recipe_file()],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

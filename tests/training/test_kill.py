@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -141,7 +142,6 @@ def test_a_stopped_run_writes_a_checkpoint_and_says_how_to_go_on(run: Callable[.
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_whole(run: Callable[..., str]) -> None:
-    resource = pytest.importorskip("resource")
     recipe = run("full", updates=8)
     assert call("train", recipe).returncode == 0
     before = (Path("runs/full") / loop.LAST).read_bytes()

@@ -264,7 +264,6 @@ def test_validation_leaves_out_what_training_would(tmp_path: Path) -> None:
 
 
 def test_tensorboard_gets_every_number(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
     loop.train(make(tmp_path, tensorboard=True), tmp_path)
     (written,) = (tmp_path / "tensorboard").iterdir()
     content = written.read_bytes()
