@@ -1,15 +1,16 @@
 """A translator that needs no model: a few sentences by heart, the rest in capitals and backwards.
 
 It stands behind the real application, so that what the page shows has come the whole way. A sentence
-with the word "slow" takes its time, one with "skip" is flagged, one with "doubt" holds a doubtful word.
+with the word "slow" waits after a few words until it may go on, one with "skip" is flagged, one with "doubt" holds a doubtful word.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,10 @@ from nmt.quality import Flag, Judgement
 from nmt.search import Sentence
 from nmt.text import words
 from nmt.translation import END, Alternative, StreamedToken, TranslatedHypothesis
-from tests.service.fakes import FakeBundle, FakePlan, FakeRunningSet, FakeTranslator
+from tests.service.fakes import FakeBundle, FakePlan, FakeTranslator, text_of
 
-SLOW = 0.15
-"""Seconds for each word of a slow sentence."""
+HELD_AT = 3
+"""Words a slow sentence has when it waits."""
 SURE = -0.05
 DOUBTFUL = math.log(0.2)
 AER = 0.21
@@ -136,7 +137,13 @@ class Scores(Plan):
 
 @dataclass
 class Translator(FakeTranslator):
-    """Stands in for `nmt.translator.Translator`."""
+    """Stands in for `nmt.translator.Translator`.
+
+    Attributes:
+        released: Set while slow sentences need not wait.
+    """
+
+    released: threading.Event = field(default_factory=threading.Event)
 
     def plan(self, texts: Sequence[str], *, lazy: bool = False, **more: Any) -> Plan:
         """See `Plan`."""
@@ -155,11 +162,12 @@ class Translator(FakeTranslator):
         plan.prepare()
         return plan
 
-
-def linger(running: FakeRunningSet) -> None:
-    """Runs after every step: slow sentences take their time."""
-    if any("slow" in sentence.owner[1] for sentence in running.inside):  # type: ignore[index]
-        time.sleep(SLOW)
+    def waits(self, sentence: Sentence, place: int) -> bool:
+        """Whether it is a slow sentence that may not go on."""
+        held = place >= HELD_AT and "slow" in text_of(sentence) and not self.released.is_set()
+        if held:
+            time.sleep(0.01)  # the engine asks again at once
+        return held
 
 
 class Loader:
@@ -174,7 +182,7 @@ class Loader:
         source, target, *more = name.split("-")
         card = {"title": f"Card of {name}", "evaluation": {"bleu": {"score": 46.19}, "aer": AER}}
         bundle = FakeBundle(source, target, f"{len(name):064x}", card)
-        self.made[name] = Translator(bundle, after=linger, shout="".join(more))
+        self.made[name] = Translator(bundle, shout="".join(more))
         return self.made[name]
 
 

@@ -193,6 +193,8 @@ class FakeRunningSet:
                 self._end(sentence, DeadlineExceeded("too late"))
                 continue
             place = self.inside[sentence]
+            if self.translator.waits(sentence, place):
+                continue
             self.inside[sentence] += 1
             if sentence.stream:
                 sentence.committed.append(Committed(sentence.source[place], -0.25, None))
@@ -242,6 +244,10 @@ class FakeTranslator:
     after: Callable[[FakeRunningSet], None] = lambda running: None
     shout: str = ""
     sets: list[FakeRunningSet] = field(default_factory=list)
+
+    def waits(self, sentence: Sentence, place: int) -> bool:
+        """Whether the sentence gets no word in this step."""
+        return False
 
     def translate(self, texts: Sequence[str], *, options: SearchOptions | None = None) -> list[Translation]:
         plan = FakePlan(self, texts, options=options or SearchOptions())
