@@ -1,7 +1,8 @@
 """A translator that needs no model: a few sentences by heart, the rest in capitals and backwards.
 
 It stands behind the real application, so that what the page shows has come the whole way. A sentence
-with the word "slow" waits after a few words until it may go on, one with "skip" is flagged, one with "doubt" holds a doubtful word.
+with the word "slow" waits after a few words until it may go on, one with "skip" is flagged, one with
+"doubt" holds a doubtful word.
 """
 
 from __future__ import annotations
