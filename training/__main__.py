@@ -117,8 +117,9 @@ def _together(recipe: Recipe, place: Place, names: list[str]) -> None:
             ranks.from_first(0.0)  # the others wait to hear whether there is anything to train
         elif ranks.from_first(0.0) == [1.0]:
             from training.loop import train
+            from training.precision import noted
 
-            train(recipe, place.folder, ranks)
+            train(noted(recipe, place.folder), place.folder, ranks)
             ranks.from_first(0.0)
 
 

@@ -18,7 +18,7 @@ from training.data_config import BacktranslationConfig, CorpusConfig, DataConfig
 from training.initial import inherit
 
 UnitKind = Literal["bpe", "unigram", "character"]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16"]
 
 _TRAINING_RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_updates", 1, 1_000_000_000),
@@ -125,7 +125,7 @@ class TrainingConfig:
             of torchrun; one process takes them one after the other. Never fewer than processes.
         max_skipped: Batches that may be skipped because loss or gradient is not finite; one more stops the run.
         tensorboard: Write TensorBoard's files too (`pip install "interlinear[tensorboard]"`).
-        precision: `fp32`, or `bf16` weights and activations with fp32 masters.
+        precision: `fp32`, or `bf16` weights and activations with fp32 masters; `auto`: see `training.precision`.
         threads: CPU threads; 0: torch's default.
         device: `auto`, `cpu`, `cuda`, `cuda:N`.
         seed: Of first weights, order of batches and dropout.
@@ -148,7 +148,7 @@ class TrainingConfig:
     slices: int = 1
     max_skipped: int = 20
     tensorboard: bool = False
-    precision: Precision = "fp32"
+    precision: Precision = "auto"
     threads: int = 0
     device: str = "auto"
     seed: int = 1

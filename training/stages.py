@@ -151,8 +151,9 @@ def _subwords(recipe: Recipe, place: Place) -> None:
 
 def _train(recipe: Recipe, place: Place) -> None:
     from training.loop import train
+    from training.precision import settled
 
-    train(recipe, place.folder, place.ranks)
+    train(settled(recipe, place.folder), place.folder, place.ranks)
 
 
 def _evaluate(recipe: Recipe, place: Place) -> None:

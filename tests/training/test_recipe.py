@@ -59,7 +59,7 @@ def test_the_run_folder_follows_the_name(recipe_file: Callable[..., Path]) -> No
         ("training.max_updates=many", r"training\.max_updates = 'many' has the wrong type; it must be a whole number"),
         ("training.max_updates=0", r"training\.max_updates = 0 is out of range; it must lie between 1"),
         ("training.learning_rate=nan", r"training\.learning_rate = nan is out of range"),
-        ("training.precision=fp16", r"training\.precision = 'fp16' is not known; choose one of fp32, bf16"),
+        ("training.precision=fp16", r"training\.precision = 'fp16' is not known; choose one of auto, fp32, bf16"),
         ("training.device=gpu", r"training\.device = 'gpu' is not known; write auto, cpu, cuda"),
         ("units.kind=words", r"units\.kind = 'words' is not known; choose one of bpe, unigram, character"),
         ("units.size=2", r"units\.size = 2 is out of range"),
