@@ -31,6 +31,7 @@ class Command:
 
 
 COMMANDS = {
+    "get": Command("training.get", "download a public corpus, with its licence"),
     "doctor": Command("training.doctor", "say what is wrong with a corpus, and what repairs it"),
     "calibrate": Command(
         "training.trust",
