@@ -26,11 +26,13 @@ class Batch:
         source: Source ids with EOS, shape (B, S).
         target_in: BOS and the target ids, shape (B, T).
         target_out: The target ids and EOS, shape (B, T).
+        links: Which source units a target unit is linked to, bool, shape (B, T, S); None without guidance.
     """
 
     source: Tensor
     target_in: Tensor
     target_out: Tensor
+    links: Tensor | None = None
 
     @classmethod
     def of(

@@ -27,6 +27,7 @@ _HELP = {
     "prepare": "read, clean and split the corpus",
     "backtranslate": "translate monolingual text of the target language back, to train on",
     "subwords": "learn the vocabulary, and index the corpus",
+    "align": "link the words of the training pairs, for training.guidance",
     "train": "train the model, or go on from the last checkpoint",
     "evaluate": "score the test set: BLEU, chrF, TER",
     "trust": "calibrate confidence and flags, and make the vocabulary shortlist",

@@ -26,6 +26,8 @@ Links = frozenset[tuple[int, int]]
 
 _CHUNK = 32
 
+_AROUND = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+
 
 @dataclass(frozen=True, slots=True)
 class GoldPair:
@@ -133,28 +135,35 @@ def white_space(text: str) -> list[Span]:
     return spans
 
 
-def grow_diag_final_and(forward: Links, backward: Links) -> Links:
-    """Join two directions (Koehn et al. 2003): the intersection, neighbours in the union, then free words."""
-    union = forward | backward
+def grow_diag(forward: Links, backward: Links) -> Links:
+    """Join two directions (Koehn et al. 2003): the intersection, then neighbours in the union that link a free word."""
     joined = set(forward & backward)
-    around = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
-
-    def free(link: tuple[int, int]) -> tuple[bool, bool]:
-        return all(i != link[0] for i, _ in joined), all(j != link[1] for _, j in joined)
-
-    grown = True
+    sources, targets = {i for i, _ in joined}, {j for _, j in joined}  # words that have a link
+    rest = (forward | backward) - joined
+    grown = bool(rest)
     while grown:
         grown = False
         for i, j in sorted(joined):
-            for di, dj in around:
+            for di, dj in _AROUND:
                 link = (i + di, j + dj)
-                if link in union and link not in joined and any(free(link)):
+                if link in rest and link not in joined and not (link[0] in sources and link[1] in targets):
                     joined.add(link)
+                    sources.add(link[0])
+                    targets.add(link[1])
                     grown = True
+    return frozenset(joined)
+
+
+def grow_diag_final_and(forward: Links, backward: Links) -> Links:
+    """The same, and then links between words that have none yet."""
+    joined = set(grow_diag(forward, backward))
+    sources, targets = {i for i, _ in joined}, {j for _, j in joined}
     for direction in (forward, backward):
-        for link in sorted(direction):
-            if link not in joined and all(free(link)):
-                joined.add(link)
+        for i, j in sorted(direction):
+            if i not in sources and j not in targets:
+                joined.add((i, j))
+                sources.add(i)
+                targets.add(j)
     return frozenset(joined)
 
 

@@ -31,6 +31,7 @@ _TRAINING_RANGES: tuple[tuple[str, float, float], ...] = (
     ("average", 0.0, 0.999999),
     ("copy_rate", 0.0, 1.0),
     ("sampling", 0.0, 1.0),
+    ("guidance", 0.0, 100.0),
     ("slices", 1, 4096),
     ("max_skipped", 0, 1_000_000),
     ("max_tokens", 1, 100_000),
@@ -117,6 +118,8 @@ class TrainingConfig:
             unknown unit on both, which teaches copying.
         sampling: Cut the text into other units every time: for BPE the probability that a merge is
             left out (Provilkov et al. 2020), for unigram the smoothing of Kudo 2018; 0: off.
+        guidance: Weight of a loss that draws attention to the links of a word aligner (Chen et al.
+            2016); 0: none. Needs `pip install "interlinear[align]"`.
         max_tokens: Longest side in training, in units; longer pairs are left out and counted.
         validate_every: Updates between validations (loss, and BLEU by greedy search).
         patience: Validations without a better one before the run stops early; 0: never.
@@ -141,6 +144,7 @@ class TrainingConfig:
     average: float = 0.999
     copy_rate: float = 0.02
     sampling: float = 0.0
+    guidance: float = 0.0
     max_tokens: int = 120
     validate_every: int = 500
     patience: int = 8
@@ -217,7 +221,12 @@ class Recipe:
                     "backtranslation.weight needs a weight for the pairs too: "
                     "write them as [[data.corpora]] with a weight, instead of data.train"
                 )
-        self.model_config(self.units.size, self.units.size if self.units.shared else self.units.size + 1)
+        model = self.model_config(self.units.size, self.units.size if self.units.shared else self.units.size + 1)
+        if self.training.guidance and model.context != "attention":
+            raise ConfigError(
+                f"training.guidance guides attention, but model.context = {model.context!r} has none; "
+                "set training.guidance = 0"
+            )
 
     @property
     def folder(self) -> Path:

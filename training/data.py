@@ -8,6 +8,7 @@ from nmt.errors import NmtError
 from nmt.tokenizer import Tokenizer
 from training.config import Recipe
 from training.files import read_json
+from training.guidance import open_links
 from training.index import CorpusIndex, open_index
 from training.mixture import Part
 from training.sampling import SubwordSampler
@@ -84,4 +85,5 @@ def open_stream(recipe: Recipe, folder: Path, source: Tokenizer, target: Tokeniz
         copy_rate=config.copy_rate,
         seed=config.seed,
         sampler=SubwordSampler(*unit_files(folder), config.sampling) if config.sampling else None,
+        links=open_links(folder, sum(map(len, indexes))) if config.guidance else None,
     )

@@ -73,7 +73,7 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
     if state.finished and state.update >= config.max_updates:
         return state
     state.finished = False
-    training = ranks.wrap(TrainingModel(model, config.label_smoothing))
+    training = ranks.wrap(TrainingModel(model, config.label_smoothing, config.guidance))
     judge = _validator(recipe, folder, architecture, source, target, device) if ranks.first else None
     journal = Journal(folder, state.update, tensorboard=config.tensorboard) if ranks.first else None
     shares, slices = ranks.shares(config.slices)
@@ -82,7 +82,7 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
     with Interruption() as interruption, Meter(state, config.max_updates, shown=ranks.first) as meter:
         while state.update < config.max_updates and not state.finished:
             examples, position = next(batches)
-            likelihood, places = 0.0, 0
+            likelihood, guided, places = 0.0, 0.0, 0
             for number in shares:
                 part = examples.part(number, slices)
                 real = bool(part.lines)  # a process with no pair of a small batch must take part all the same
@@ -90,11 +90,12 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
                 seed = config.seed * 1_000_003 + state.update * 4_099 + state.skipped * 17 + number
                 torch.manual_seed(seed % 2**63)  # dropout depends on nothing else
                 with ranks.quiet(training, last=number == shares[-1]):
-                    loss, own = training(batch)
+                    loss, own, astray = training(batch)
                     (loss * (real * ranks.count / examples.tokens)).backward()
                 likelihood += float(own) * real
+                guided += float(astray) * real
                 places += batch.target_out.numel() * real
-            likelihood, total, asked = ranks.sum(likelihood, places, interruption.requested)
+            likelihood, guided, total, asked = ranks.sum(likelihood, guided, places, interruption.requested)
             rate = learning_rate(config, state.update)
             norm = optimizer.step(state.update) if math.isfinite(likelihood) else optimizer.forget()
             state.position = position
@@ -106,7 +107,7 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
             else:
                 state.update += 1
                 state.tokens += examples.tokens
-                meter.count(likelihood, examples.tokens, int(total), norm, rate, optimizer.norms)
+                meter.count(likelihood, guided, examples.tokens, int(total), norm, rate, optimizer.norms)
 
             if math.isfinite(norm) and (
                 state.update % config.validate_every == 0 or state.update == config.max_updates

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nmt.batch import Batch
 from nmt.config import PAD
 from nmt.model import Seq2Seq
+from training.guidance import guidance_loss
 
 ROWS = 512
 """Rows of logits in memory at once: at a vocabulary of 8,000 they stay in the cache."""
@@ -79,16 +80,28 @@ class TrainingModel(nn.Module):
     Args:
         model: A `Seq2Seq`.
         smoothing: Of the labels.
+        guidance: Weight of the loss that guides attention (see `training.guidance`); 0: none.
     """
 
-    def __init__(self, model: Seq2Seq, smoothing: float) -> None:
+    def __init__(self, model: Seq2Seq, smoothing: float, guidance: float = 0.0) -> None:
         super().__init__()
-        self.model, self.smoothing = model, smoothing
+        self.model, self.smoothing, self.guidance = model, smoothing, guidance
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss and negative log-likelihood of a batch's targets, both summed (see `linear_cross_entropy`)."""
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """What a batch costs, each a sum over its targets, in nats.
+
+        Returns:
+            The loss to follow; the negative log-likelihood (see `linear_cross_entropy`); and the
+            guidance loss before its weight. Only the first has a gradient.
+        """
         unrolled = self.model(batch)
         output = self.model.decoder.output
         real = batch.target_out != PAD  # (B, T)
         features, targets = unrolled.features[real], batch.target_out[real]  # (N, E), (N,)
-        return linear_cross_entropy(features, output.weight, output.bias, targets, smoothing=self.smoothing)
+        loss, likelihood = linear_cross_entropy(features, output.weight, output.bias, targets, smoothing=self.smoothing)
+        if not self.guidance:
+            return loss, likelihood, likelihood.new_zeros(())
+        assert unrolled.weights is not None
+        assert batch.links is not None
+        guided = guidance_loss(unrolled.weights, batch.links)
+        return loss + self.guidance * guided, likelihood, guided.detach()

@@ -47,7 +47,8 @@ class Meter:
     def restart(self) -> None:
         """Begin new sums."""
         self._began = time.monotonic()
-        self._likelihood, self._tokens, self._places, self._norm, self._rate = 0.0, 0, 0, 0.0, 0.0
+        self._likelihood, self._guided, self._tokens, self._places = 0.0, 0.0, 0, 0
+        self._norm, self._rate = 0.0, 0.0
         self._updates, self._squares = 0, torch.zeros(())
 
     @property
@@ -55,11 +56,14 @@ class Meter:
         """Since the last restart."""
         return time.monotonic() - self._began
 
-    def count(self, likelihood: float, tokens: int, places: int, norm: float, rate: float, norms: Tensor) -> None:
+    def count(
+        self, likelihood: float, guided: float, tokens: int, places: int, norm: float, rate: float, norms: Tensor
+    ) -> None:
         """Add one update.
 
         Args:
             likelihood: Negative log-likelihood of its targets, nats.
+            guided: Its guidance loss, nats; 0 without.
             tokens: Real target tokens.
             places: The same with padding.
             norm: Global gradient norm before clipping.
@@ -67,15 +71,17 @@ class Meter:
             norms: Gradient norm of every parameter, (P,).
         """
         self._likelihood += likelihood
+        self._guided += guided
         self._tokens += tokens
         self._places += places
         self._norm, self._rate = norm, rate
         self._updates += 1
         self._squares = self._squares + norms.detach().square()
         bleu = f", BLEU {self._state.best_bleu:.1f}" if self._state.best_bleu >= 0 else ""
+        guidance = f", guidance {self._guided / max(1, self._tokens):.3f}" if self._guided else ""
         skipped = f", {self._state.skipped} skipped" if self._state.skipped else ""
         self._bar.set_postfix_str(
-            f"loss {self._likelihood / max(1, self._tokens):.3f}{bleu}, norm {norm:.2f}, rate {rate:.1e}, "
+            f"loss {self._likelihood / max(1, self._tokens):.3f}{guidance}{bleu}, norm {norm:.2f}, rate {rate:.1e}, "
             f"{self._tokens / max(1e-9, self.seconds):.0f} tokens/s, "
             f"padding {1 - self._tokens / max(1, self._places):.0%}{skipped}",
             refresh=False,
@@ -94,6 +100,7 @@ class Meter:
             layers[layer] = layers.get(layer, 0.0) + square / max(1, self._updates)
         return {
             "loss": self._likelihood / max(1, self._tokens),
+            **({"guidance": self._guided / max(1, self._tokens)} if self._guided else {}),
             "norm": self._norm,
             "rate": self._rate,
             "tokens_per_second": self._tokens / max(1e-9, self.seconds),

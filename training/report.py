@@ -65,7 +65,7 @@ def _hours(seconds: float) -> str:
 
 def _curves(log: list[dict[str, Any]]) -> str:
     def curve(key: str) -> list[tuple[float, float]]:
-        return [(line["update"], line[key]) for line in log]
+        return [(line["update"], line[key]) for line in log if key in line]
 
     layers: dict[str, list[tuple[float, float]]] = {}
     for line in log:
@@ -73,6 +73,7 @@ def _curves(log: list[dict[str, Any]]) -> str:
             layers.setdefault(name, []).append((line["update"], norm))
     return (
         chart("Loss, nats a token", {"training": curve("loss"), "validation": curve("valid_loss")})
+        + (chart("Guidance loss, nats a token", {"training": guided}) if (guided := curve("guidance")) else "")
         + chart("BLEU on the validation set", {"BLEU": curve("valid_bleu")}, zero=True)
         + chart("Learning rate", {"rate": curve("rate")}, zero=True)
         + chart("Target tokens a second", {"tokens": curve("tokens_per_second")}, zero=True)

@@ -1,6 +1,6 @@
 """The pipeline's stages: each knows what it reads and writes, and skips itself when nothing changed.
 
-    prepare -> backtranslate -> subwords -> train -> evaluate -> trust -> export -> report -> publish
+    prepare -> backtranslate -> subwords -> align -> train -> evaluate -> trust -> export -> report -> publish
 
 `stages.json` in the run folder keeps a fingerprint of every finished stage: its part of the recipe
 and the contents of its input files.
@@ -18,6 +18,7 @@ from nmt.errors import ConfigError
 from training.config import Recipe
 from training.distributed import ALONE, Ranks
 from training.files import write_json
+from training.guidance import INDEX, LINKS
 from training.initial import INITIAL
 from training.run_folder import alone, claim, fingerprint_of, keep_checkpoints, read_record, same_data
 
@@ -99,7 +100,7 @@ def _run(stage: Stage, recipe: Recipe, place: Place, title: str) -> None:
     if known == fingerprint and finished and not place.force:
         print(f"{title}: nothing changed, skipped", flush=True)
         return
-    if stage.name in ("prepare", "subwords") and known not in (None, fingerprint):
+    if stage.name in ("prepare", "subwords", "align") and known not in (None, fingerprint):
         keep_checkpoints(place.folder, f"{stage.name} would make other data: its files or settings have changed")
     if stage.name == "train":
         same_data(record, inputs, place.folder)
@@ -147,6 +148,12 @@ def _subwords(recipe: Recipe, place: Place) -> None:
     from training.subwords import train_subwords
 
     train_subwords(recipe, place.folder)
+
+
+def _align(recipe: Recipe, place: Place) -> None:
+    from training.align import align
+
+    align(recipe, place.folder)
 
 
 def _train(recipe: Recipe, place: Place) -> None:
@@ -214,6 +221,7 @@ _MADE_BY = {
     "prepare": ("train.tsv", "valid.tsv", "test.tsv", "cleaning.json"),
     "backtranslate": ("synthetic.tsv",),
     "subwords": (INITIAL, "source.spm", "target.spm", "source.vocab.json", "target.vocab.json"),
+    "align": (LINKS, INDEX),
     "train": ("best.safetensors",),
     "evaluate": ("evaluation.json",),
     "trust": ("trust.json",),
@@ -250,6 +258,14 @@ STAGES = (
         _subwords,
     ),
     Stage(
+        "align",
+        lambda recipe, place: None,
+        lambda recipe, place: _training_files(recipe, place.folder),
+        _names(LINKS, INDEX),
+        _align,
+        lambda recipe: recipe.training.guidance > 0,
+    ),
+    Stage(
         "train",
         lambda recipe, place: [
             *(recipe.model, _without(recipe.to_dict()["training"], *_MACHINE), recipe.backtranslation.weight),
@@ -259,6 +275,7 @@ STAGES = (
             *_training_files(recipe, place.folder),
             *(place.folder / "valid.tsv", *vocabulary_files(recipe, place.folder)),
             *([place.folder / INITIAL] if recipe.init_from else []),
+            *([place.folder / LINKS, place.folder / INDEX] if recipe.training.guidance else []),
         ],
         _names("checkpoints/best.safetensors"),
         _train,

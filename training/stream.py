@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from nmt.batch import Batch
 from nmt.errors import CorpusError
 from nmt.tokenizer import Tokenizer
+from training.guidance import Block, Links, UnitEnds, link_matrix, unit_blocks
 from training.index import CorpusIndex
 from training.mixture import Mixture, Part
 
@@ -49,11 +50,13 @@ class Examples:
     Attributes:
         source, target: Ids of every pair, without EOS.
         lines: Where each came from, `train.tsv, line 17`.
+        links: Linked units of every pair, for guidance.
     """
 
     source: list[list[int]]
     target: list[list[int]]
     lines: list[str]
+    links: list[list[Block]] | None = None
 
     @property
     def tokens(self) -> int:
@@ -63,11 +66,16 @@ class Examples:
     def part(self, number: int, count: int) -> Examples:
         """Every `count`-th pair from `number` on; empty when there are fewer pairs."""
         at = slice(number, None, count)
-        return Examples(self.source[at], self.target[at], self.lines[at])
+        links = None if self.links is None else self.links[at]
+        return Examples(self.source[at], self.target[at], self.lines[at], links)
 
     def batch(self, device: str = "cpu") -> Batch:
         """Padded, for the model."""
-        return Batch.of(self.source, self.target, device)
+        batch = Batch.of(self.source, self.target, device)
+        if self.links is None:
+            return batch
+        links = link_matrix(self.links, list(map(len, self.source)), list(map(len, self.target)))
+        return replace(batch, links=links.to(device))
 
 
 class Sampler(Protocol):
@@ -90,6 +98,7 @@ class BatchStream:
         copy_rate: Share of pairs that teach copying (see `TrainingConfig`).
         seed: Of the order, of what is copied and of the sampled units.
         sampler: Cuts into units instead of the tokenizers; its lengths may differ from the index's.
+        links: Of the rows, for guidance.
 
     Raises:
         CorpusError: No pair is short enough.
@@ -107,6 +116,7 @@ class BatchStream:
         copy_rate: float,
         seed: int,
         sampler: Sampler | None = None,
+        links: Links | None = None,
     ) -> None:
         self.indexes = list(indexes)
         self._starts = [0, *np.cumsum([len(index) for index in indexes]).tolist()]
@@ -114,6 +124,7 @@ class BatchStream:
         self._source, self._target, self._sampler = source, target, sampler
         self._batch_tokens, self._max_tokens = batch_tokens, max_tokens
         self._copy_rate, self._seed = copy_rate, seed
+        self._links, self._ends = links, (UnitEnds(source), UnitEnds(target))
         self.too_long = sum(index.too_long(max_tokens) for index in indexes)
         if self.too_long == self._starts[-1]:
             names = ", ".join(str(index.path) for index in indexes)
@@ -164,19 +175,34 @@ class BatchStream:
         sources: list[str] = []
         targets: list[str] = []
         lines: list[str] = []
+        spans: list[list[Block]] = []
         for row in rows.tolist():
             number = bisect_right(self._starts, row) - 1
             index, line = self.indexes[number], row - self._starts[number]
             source, target = index.read(files[number], line)
+            known = [] if self._links is None else self._links[row]
             if self._copy_rate and random.random() < self._copy_rate:
                 source, target = teach_copying(source, target, random)
+                known = []  # the words stand elsewhere now
+            spans.append(known)
             sources.append(source)
             targets.append(target)
             lines.append(f"{index.path.name}, line {line + 1}")
         if self._sampler:
             sampled = self._sampler(sources, targets, int(random.integers(2**31)))
-            return Examples(sampled[0], sampled[1], lines)
-        return Examples(self._source.ids(sources), self._target.ids(targets), lines)
+            ids = (sampled[0], sampled[1])
+        else:
+            ids = (self._source.ids(sources), self._target.ids(targets))
+        if self._links is None:
+            return Examples(*ids, lines)
+        blocks = [self._blocks(*one) for one in zip(spans, *ids, sources, targets, strict=True)]
+        return Examples(*ids, lines, blocks)
+
+    def _blocks(
+        self, spans: list[Block], source_ids: list[int], target_ids: list[int], source: str, target: str
+    ) -> list[Block]:
+        ends = (self._ends[0](source_ids, source), self._ends[1](target_ids, target)) if spans else (None, None)
+        return [] if ends[0] is None or ends[1] is None else unit_blocks(spans, ends[0], ends[1])
 
 
 def _cut(rows: NDArray[np.int64], longest: NDArray[np.int64], batch_tokens: int) -> list[NDArray[np.int64]]:
