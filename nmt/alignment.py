@@ -122,39 +122,43 @@ def _group(tokens: Sequence[Token], text: str, split: Callable[[str], list[Span]
     spans = [token.span for token in tokens if not token.special and token.span is not None]
     low, high = min((a for a, _ in spans), default=0), max((b for _, b in spans), default=0)
     found = [(low + start, low + end) for start, end in split(text[low:high])]  # of this sentence only
-    parts: list[list[tuple[int | None, float]]] = []  # for each piece, its words and their shares
+    places: dict[int, int] = {}  # number of a word in `found` -> its column, in order of appearance
+    grouped: list[Span | None] = []
+    members: list[list[int]] = []
+    entries: list[tuple[int, int, float]] = []
+
+    def add(piece: int, word: int | None, share: float) -> None:
+        place = len(members) if word is None else places.setdefault(word, len(members))
+        if place == len(members):
+            grouped.append(None if word is None else found[word])
+            members.append([])
+        members[place].append(piece)
+        entries.append((piece, place, share))
+
     first = 0
-    for token in tokens:
+    for piece, token in enumerate(tokens):
         if token.special or token.span is None or not found:
-            parts.append([(None, 1.0)])
+            add(piece, None, 1.0)
             continue
         start, end = token.span
         while first > 0 and found[first - 1][1] > start:  # spans may step back by a character
             first -= 1
         while first < len(found) - 1 and found[first][1] <= start:
             first += 1
-        overlaps: list[tuple[int | None, float]] = []
-        for index in range(first, len(found)):
-            if found[index][0] >= end:
+        if end <= found[first][1]:  # white space alone goes to the word after it
+            add(piece, first, 1.0)
+            continue
+        overlaps: list[tuple[int, int]] = []
+        for word in range(first, len(found)):
+            if found[word][0] >= end:
                 break
-            if (shared := min(end, found[index][1]) - max(start, found[index][0])) > 0:
-                overlaps.append((index, float(shared)))
-        overlaps = overlaps or [(first, 1.0)]  # white space: the word after it, or the last
-        total = sum(share for _, share in overlaps)
-        parts.append([(index, share / total) for index, share in overlaps])
+            if (shared := min(end, found[word][1]) - max(start, found[word][0])) > 0:
+                overlaps.append((word, shared))
+        overlaps = overlaps or [(first, 1)]  # white space after the last word
+        total = sum(shared for _, shared in overlaps)
+        for word, shared in overlaps:
+            add(piece, word, shared / total)
 
-    places: dict[int, int] = {}  # number of a word in `found` -> its column, in order of appearance
-    grouped: list[Span | None] = []
-    members: list[list[int]] = []
-    entries: list[tuple[int, int, float]] = []
-    for piece, shares in enumerate(parts):
-        for word, share in shares:
-            place = len(members) if word is None else places.setdefault(word, len(members))
-            if place == len(members):
-                grouped.append(None if word is None else found[word])
-                members.append([])
-            members[place].append(piece)
-            entries.append((piece, place, share))
     matrix = np.zeros((len(tokens), len(members)))
     for piece, place, share in entries:
         matrix[piece, place] = share

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import sacrebleu
 
-from nmt.quality import FEATURES, Calibration, Measures, Thresholds, coverage, measure, skipping
+from nmt.measures import FEATURES, Measures, coverage, measure, skipping
+from nmt.quality import Calibration, Thresholds
 from nmt.translation import TranslatedHypothesis
 from nmt.translator import Translator
 from training.damage import drop, repeat, swap

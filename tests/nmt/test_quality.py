@@ -10,7 +10,8 @@ import pytest
 
 from nmt.alignment import AttentionMatrix, Token
 from nmt.errors import ConfigError
-from nmt.quality import FEATURES, Calibration, Flag, Quality, Thresholds, measure, skipping
+from nmt.measures import FEATURES, measure, skipping
+from nmt.quality import Calibration, Flag, Quality, Thresholds
 
 CALIBRATION = Calibration(
     usual_ratio=1.0,
