@@ -31,6 +31,7 @@ class Command:
 
 
 COMMANDS = {
+    "init": Command("training.init", "look at a corpus and write a recipe that fits it"),
     "get": Command("training.get", "download a public corpus, with its licence"),
     "doctor": Command("training.doctor", "say what is wrong with a corpus, and what repairs it"),
     "calibrate": Command(

@@ -14,6 +14,7 @@ import regex
 
 from training.cleaning import clean_text, digest, fold
 from training.corpus import SentencePair, read_pairs
+from training.scripts import letters, main_scripts, written_in
 
 _WINDOW = 40
 _SHOWN = 3
@@ -21,21 +22,6 @@ _DAMAGE = regex.compile(
     "\ufffd|Ã[\u0080-\u00bf©¨ªÂ]|â€[™œ\u009d“”¦]|Â[ «»°]|&(?:amp|lt|gt|quot|#\\d+);|[\\p{Cc}--[\\t\\n\\r]]",
     regex.VERSION1,
 )
-_SCRIPTS = (
-    "Latin",
-    "Cyrillic",
-    "Greek",
-    "Arabic",
-    "Hebrew",
-    "Devanagari",
-    "Han",
-    "Hiragana",
-    "Katakana",
-    "Hangul",
-    "Thai",
-)
-_OF = {name: regex.compile(rf"\p{{Script={name}}}") for name in _SCRIPTS}
-_LETTER = regex.compile(r"\p{L}")
 _WORD = regex.compile(r"\p{L}+")
 
 
@@ -128,20 +114,12 @@ def _scripts(pairs: list[SentencePair]) -> list[Finding]:
     findings = []
     for side in ("source", "target"):
         texts = [getattr(pair, side) for pair in pairs]
-        letters = Counter(
-            {
-                name: sum(len(pattern.findall(text)) for text in texts[:: max(1, len(texts) // 2000)])
-                for name, pattern in _OF.items()
-            }
-        )
-        total = letters.total() or 1
-        main = [name for name, count in letters.most_common(3) if count > 0.15 * total]
+        main = main_scripts(texts[:: max(1, len(texts) // 2000)])
         found = Finding(
             f"the {side} is not written in {'+'.join(main)}", f'cleaning.{side}_script = "{"+".join(main)}"'
         )
         for pair, text in zip(pairs, texts, strict=True):
-            count = len(_LETTER.findall(text))
-            if main and count and 5 * sum(len(_OF[name].findall(text)) for name in main) < count:
+            if main and 5 * written_in(text, main) < letters(text):
                 found.add(pair)
         findings.append(found)
     return findings
@@ -182,11 +160,7 @@ def _stretches(pairs: list[SentencePair]) -> Finding:
 
 
 def _weight(text: str) -> int:
-    return (
-        len(text)
-        if text.isascii()
-        else len(text) + 2 * sum(len(_OF[name].findall(text)) for name in ("Han", "Hiragana", "Katakana"))
-    )
+    return len(text) if text.isascii() else len(text) + 2 * written_in(text, ("Han", "Hiragana", "Katakana"))
 
 
 def _shown(text: str, width: int = 44) -> str:
