@@ -79,6 +79,12 @@ def shared_dropout(inputs: Tensor, rate: float) -> Tensor:
     return torch.empty(shape, dtype=inputs.dtype, device=inputs.device).bernoulli_(1 - rate).div_(1 - rate)
 
 
+def word_dropout(embedded: Tensor, rate: float) -> Tensor:
+    """A mask that drops whole embeddings (Sennrich et al. 2016, WMT), shape (B, T, 1)."""
+    shape = (*embedded.shape[:2], 1)
+    return torch.empty(shape, dtype=embedded.dtype, device=embedded.device).bernoulli_(1 - rate).div_(1 - rate)
+
+
 class RecurrentStack(nn.Module):
     """Stacked one-way layers; an extra input, if any, enters every layer beside the one from below.
 

@@ -57,6 +57,8 @@ class ModelConfig:
         residual: Add each layer's input to its output where the widths agree (layers above the first).
         layer_norm: Layer norm between layers, never inside the cell (Ba et al. 2016).
         dropout: Share dropped between layers, one mask for all steps (Gal & Ghahramani 2016).
+        source_word_dropout, target_word_dropout: Share of source units, and of the target units read,
+            whose whole embedding is dropped in training (Sennrich et al. 2016, WMT, section 2.3).
         tying: `two_way` shares target embedding and output; `three_way` the source's too.
     """
 
@@ -76,6 +78,8 @@ class ModelConfig:
     residual: bool = True
     layer_norm: bool = False
     dropout: float = 0.2
+    source_word_dropout: float = 0.0
+    target_word_dropout: float = 0.0
     tying: Tying = "three_way"
 
     @property
@@ -92,7 +96,8 @@ class ModelConfig:
             check_range(f"model.{name}", getattr(self, name), 1, 16_384)
         for name in ("encoder_layers", "decoder_layers"):
             check_range(f"model.{name}", getattr(self, name), 1, 64)
-        check_range("model.dropout", self.dropout, 0.0, 0.95)
+        for name in ("dropout", "source_word_dropout", "target_word_dropout"):
+            check_range(f"model.{name}", getattr(self, name), 0.0, 0.95)
         self._check_attention()
         self._check_bridge()
         if self.tying == "three_way" and self.source_vocabulary != self.target_vocabulary:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from nmt.attention import Attended
-from nmt.cells import RecurrentStack, RecurrentState, shared_dropout
+from nmt.cells import RecurrentStack, RecurrentState, shared_dropout, word_dropout
 from nmt.config import ModelConfig
 from nmt.context import Bridge, SourceContext, build_context
 from nmt.encoder import EncoderOutput
@@ -293,7 +293,10 @@ class Decoder(nn.Module):
 
     def unroll(self, target_in: Tensor, source: EncoderOutput) -> Unrolled:
         """Read whole targets, shape (B, T), BOS first; `output(features)` gives the logits."""
-        unrolled = self.wiring.unroll(self.embedding(target_in), self.start(source))
+        embedded = self.embedding(target_in)  # (B, T, E)
+        if self.training and self.config.target_word_dropout:
+            embedded = embedded * word_dropout(embedded, self.config.target_word_dropout)
+        unrolled = self.wiring.unroll(embedded, self.start(source))
         if not self.training or not self.config.dropout:
             return unrolled
         features = unrolled.features * shared_dropout(unrolled.features, self.config.dropout)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nmt.cells import recurrent_layer, shared_dropout
+from nmt.cells import recurrent_layer, shared_dropout, word_dropout
 from nmt.config import PAD, ModelConfig
 
 
@@ -36,7 +36,7 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
         super().__init__()
         self.embedding = embedding
-        self.dropout = config.dropout
+        self.dropout, self.word_dropout = config.dropout, config.source_word_dropout
         self.residual = config.residual
         directions = 2 if config.bidirectional else 1
         widths = [config.embedding_size] + [config.memory_size] * (config.encoder_layers - 1)
@@ -57,6 +57,8 @@ class Encoder(nn.Module):
         turned = torch.where(mask, lengths[:, None] - 1 - steps, steps)
         last = (lengths - 1)[:, None, None]
         below = self.embedding(source)  # (B, S, E)
+        if self.training and self.word_dropout:
+            below = below * word_dropout(below, self.word_dropout)
         finals: list[Tensor] = []
         for index, (directions, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             entering = norm(below)

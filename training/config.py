@@ -18,6 +18,7 @@ from training.data_config import BacktranslationConfig, CorpusConfig, DataConfig
 from training.initial import inherit
 
 UnitKind = Literal["bpe", "unigram", "character"]
+Schedule = Literal["linear", "plateau"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 _TRAINING_RANGES: tuple[tuple[str, float, float], ...] = (
@@ -26,6 +27,7 @@ _TRAINING_RANGES: tuple[tuple[str, float, float], ...] = (
     ("learning_rate", 1e-9, 10.0),
     ("warmup", 0, 1_000_000),
     ("decay", 0.0, 1.0),
+    ("halve_after", 1, 1_000_000),
     ("label_smoothing", 0.0, 0.9),
     ("clip_norm", 1e-6, 1e6),
     ("average", 0.0, 0.999999),
@@ -110,7 +112,10 @@ class TrainingConfig:
         batch_tokens: Largest number of rows times units of the longest side of a batch.
         learning_rate: Peak rate of Adam (Kingma & Ba 2015).
         warmup: Updates until the peak, linear.
-        decay: Share of the updates, at the end, over which the rate falls linearly to zero.
+        schedule: `linear` falls to zero over the last updates; `plateau` halves the rate when validation
+            no longer improves.
+        decay: Share of the updates, at the end, over which `linear` falls.
+        halve_after: Validations without a better one after which `plateau` halves the rate.
         label_smoothing: Mass spread over the vocabulary (Szegedy et al. 2016).
         clip_norm: Largest global gradient norm (Pascanu et al. 2013).
         average: Decay of the exponential moving average of weights that is validated and exported; 0: off.
@@ -138,7 +143,9 @@ class TrainingConfig:
     batch_tokens: int = 3072
     learning_rate: float = 2e-3
     warmup: int = 150
+    schedule: Schedule = "linear"
     decay: float = 0.6
+    halve_after: int = 2
     label_smoothing: float = 0.1
     clip_norm: float = 1.0
     average: float = 0.999
@@ -161,6 +168,7 @@ class TrainingConfig:
         for name, low, high in _TRAINING_RANGES:
             check_range(f"training.{name}", getattr(self, name), low, high)
         check_choice("training.precision", self.precision, Precision)
+        check_choice("training.schedule", self.schedule, Schedule)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ConfigError(f"training.device = {self.device!r} is not known; write auto, cpu, cuda or cuda:N")
 

@@ -13,6 +13,9 @@ from nmt.manifest import MANIFEST
 INITIAL = "initial"
 """Copy of the bundle in the run folder: a newer version on the shelf shall not change a run half-way."""
 
+_FREE = ("dropout", "source_word_dropout", "target_word_dropout")
+"""What `[model]` may say beside a bundle: it changes training, not the weights."""
+
 
 def inherit(values: dict[str, Any]) -> dict[str, Any]:
     """A recipe's plain values with `[units]` and `[model]` as the bundle `init_from` has them.
@@ -24,10 +27,10 @@ def inherit(values: dict[str, Any]) -> dict[str, Any]:
     copy = Path(values.get("run") or f"runs/{values.get('name')}") / INITIAL
     bundle = ModelBundle.load(copy if (copy / MANIFEST).is_file() else values["init_from"])
     model = values.get("model") or {}
-    if values.get("units") or set(model) - {"dropout"}:
+    if values.get("units") or set(model) - set(_FREE):
         raise ConfigError(
             "init_from brings its own vocabulary and architecture; leave out [units], "
-            "and everything but dropout in [model]"
+            f"and everything but {', '.join(_FREE)} in [model]"
         )
     for side in ("source", "target"):
         if values.get(side) != getattr(bundle, side):

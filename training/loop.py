@@ -14,7 +14,7 @@ from nmt.errors import NmtError
 from nmt.model import Seq2Seq
 from nmt.tokenizer import Tokenizer
 from training import checkpoint
-from training.config import Recipe
+from training.config import Recipe, TrainingConfig
 from training.data import open_stream, tokenizers
 from training.distributed import ALONE, Ranks
 from training.initial import INITIAL
@@ -96,8 +96,8 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
                 guided += float(astray) * real
                 places += batch.target_out.numel() * real
             likelihood, guided, total, asked = ranks.sum(likelihood, guided, places, interruption.requested)
-            rate = learning_rate(config, state.update)
-            norm = optimizer.step(state.update) if math.isfinite(likelihood) else optimizer.forget()
+            rate = learning_rate(config, state.update, state.scale)
+            norm = optimizer.step(state.update, state.scale) if math.isfinite(likelihood) else optimizer.forget()
             state.position = position
             if not math.isfinite(norm):
                 state.skipped += 1
@@ -114,7 +114,7 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
             ):
                 state.seconds += meter.seconds
                 found = _validate(judge, optimizer, ranks)
-                better = _keep_score(state, found, config.patience)
+                better = _keep_score(state, found, config)
                 if ranks.first and journal:
                     if better:
                         best = {"update": state.update, "bleu": found.bleu, "loss": found.loss}
@@ -169,13 +169,20 @@ def _resume(folder: Path, optimizer: MasterAdam, ranks: Ranks) -> TrainState:
     return state
 
 
-def _keep_score(state: TrainState, found: Validation, patience: int) -> bool:
-    """Note what is best so far; True when BLEU is (the loss decides while BLEU is still the same)."""
+def _keep_score(state: TrainState, found: Validation, config: TrainingConfig) -> bool:
+    """Note what is best so far, and halve the rate where `plateau` asks for it.
+
+    Returns:
+        Whether BLEU is the best so far (the loss decides while BLEU is still the same).
+    """
     better = (found.bleu, -found.loss) > (state.best_bleu, -state.best_loss)
     improved = better or found.loss < state.best_loss
     state.best_bleu, state.best_loss = max(found.bleu, state.best_bleu), min(found.loss, state.best_loss)
     state.since_best = 0 if improved else state.since_best + 1
-    state.finished = bool(patience) and state.since_best >= patience
+    state.finished = bool(config.patience) and state.since_best >= config.patience
+    state.since_halved = 0 if improved else state.since_halved + 1
+    if config.schedule == "plateau" and state.since_halved >= config.halve_after:
+        state.scale, state.since_halved = state.scale / 2, 0
     return better
 
 

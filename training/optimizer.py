@@ -10,8 +10,14 @@ from torch import Tensor, nn
 from training.config import TrainingConfig
 
 
-def learning_rate(config: TrainingConfig, update: int) -> float:
-    """Linear warm-up, a plateau, and a linear fall to zero over the last `decay` of the updates."""
+def learning_rate(config: TrainingConfig, update: int, scale: float = 1.0) -> float:
+    """The rate of update number `update`, from 0.
+
+    Linear warm-up, then by `config.schedule`: `linear` is constant until it falls linearly to zero over the
+    last `decay` of the updates; `plateau` is constant times `scale`, which validation halves.
+    """
+    if config.schedule == "plateau":
+        return config.learning_rate * scale * min(1.0, (update + 1) / max(1, config.warmup))
     fall = max(1.0, config.decay * config.max_updates)
     left = max(0.0, config.max_updates - update)
     return config.learning_rate * min(1.0, (update + 1) / max(1, config.warmup), left / fall)
@@ -41,11 +47,12 @@ class MasterAdam:
         self.adam = torch.optim.Adam(self.masters, lr=config.learning_rate, betas=(0.9, 0.98), eps=1e-9, fused=True)
 
     @torch.no_grad()
-    def step(self, update: int) -> float:
+    def step(self, update: int, scale: float = 1.0) -> float:
         """Clip, step, round into the model, average.
 
         Args:
             update: Number of this update, from 0; sets the learning rate.
+            scale: Of the learning rate, where validation decides it.
 
         Returns:
             The global gradient norm before clipping. When it is not finite, nothing was changed.
@@ -62,7 +69,7 @@ class MasterAdam:
         for master, gradient in zip(self.masters, gradients, strict=True):
             master.grad = gradient
         for group in self.adam.param_groups:
-            group["lr"] = learning_rate(self.config, update)
+            group["lr"] = learning_rate(self.config, update, scale)
         self.adam.step()
         if self.own:
             torch._foreach_copy_(self.parameters, self.masters)

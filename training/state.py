@@ -19,6 +19,8 @@ class TrainState:
         best_loss: Lowest validation loss so far, nats a token.
         best_bleu: Highest validation BLEU so far; -1 before the first.
         since_best: Validations since either improved.
+        since_halved: Validations since either improved or the learning rate was halved.
+        scale: Of the learning rate, halved with `schedule = "plateau"`.
         tokens: Target tokens seen, EOS included.
         seconds: Wall-clock seconds of training, over all starts.
         finished: The run ended by itself (updates done or patience lost).
@@ -30,6 +32,8 @@ class TrainState:
     best_loss: float = float("inf")
     best_bleu: float = -1.0
     since_best: int = 0
+    since_halved: int = 0
+    scale: float = 1.0
     tokens: int = 0
     seconds: float = 0.0
     finished: bool = False

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -5,6 +6,7 @@ import pytest
 import torch
 
 from nmt.batch import Batch
+from nmt.cells import word_dropout
 from nmt.config import ModelConfig
 from nmt.decoder import Parallel
 from nmt.embedding import Embedding
@@ -84,6 +86,29 @@ def test_features_drop_the_same_units_at_every_step() -> None:
     dropped = model(UNEVEN).features == 0  # (B, T, E)
     assert dropped.any()
     assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=name)
+def test_a_dropped_word_says_nothing(combination: dict[str, Any], side: str) -> None:
+    config = replace(build(combination, size=16), **{f"{side}_word_dropout": 0.5})
+    model = Seq2Seq(config).train()
+    other = replace(UNEVEN, source=UNEVEN.source.clone(), target_in=UNEVEN.target_in.clone())
+    (other.source if side == "source" else other.target_in)[:, 1] = 9
+    second = torch.ones(3, 9, 1)
+    second[:, 1] = 0
+    place = "nmt.encoder" if side == "source" else "nmt.decoder"
+    with patch(f"{place}.word_dropout", lambda embedded, _: second[:, : embedded.shape[1]]):
+        torch.testing.assert_close(model(UNEVEN).features, model(other).features)
+        assert not torch.equal(model.eval()(UNEVEN).features, model(other).features)  # decoding drops nothing
+
+
+def test_word_dropout_takes_whole_words_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    mask = word_dropout(torch.empty(50, 40, 8), 0.25)
+    assert mask.shape == (50, 40, 1)
+    assert mask.unique().tolist() == pytest.approx([0.0, 4 / 3])
+    assert float(mask.mean()) == pytest.approx(1.0, abs=0.05)
 
 
 def test_parallel_wiring_never_steps_through_a_teacher_forced_pass() -> None:

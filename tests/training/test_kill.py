@@ -30,10 +30,14 @@ encoder_size = 16
 encoder_layers = 1
 decoder_size = 24
 dropout = 0.2
+source_word_dropout = 0.2
+target_word_dropout = 0.2
 [training]
 max_updates = {updates}
 batch_tokens = 256
 warmup = 5
+schedule = "plateau"
+halve_after = 1
 validate_every = 8
 sampling = {sampling}
 copy_rate = 0.1

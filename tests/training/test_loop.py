@@ -19,7 +19,7 @@ from training.data import tokenizers
 from training.evaluation import build_translator, load_best
 from training.journal import read_log
 from training.optimizer import MasterAdam, learning_rate
-from training.validation import Validator, spread
+from training.validation import Validation, Validator, spread
 
 
 def make(folder: Path, **training: Any) -> Recipe:
@@ -58,18 +58,27 @@ def interrupt_after(updates: int) -> Any:
     """Let training die just before update number `updates`."""
     real = MasterAdam.step
 
-    def step(self: MasterAdam, update: int) -> float:
+    def step(self: MasterAdam, update: int, scale: float) -> float:
         if update == updates:
             raise Stop
-        return real(self, update)
+        return real(self, update, scale)
 
     return patch.object(MasterAdam, "step", step)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, precision: str) -> None:
-    whole, broken = make(tmp_path / "whole", precision=precision), make(tmp_path / "broken", precision=precision)
-    loop.train(whole, tmp_path / "whole")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"precision": "fp32"},
+        {"precision": "bf16"},
+        {"schedule": "plateau", "halve_after": 1, "learning_rate": 3.0, "warmup": 0, "average": 0.0},
+    ],
+    ids=str,
+)
+def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, settings: dict[str, Any]) -> None:
+    whole, broken = make(tmp_path / "whole", **settings), make(tmp_path / "broken", **settings)
+    halved = loop.train(whole, tmp_path / "whole").scale < 1
+    assert halved == ("schedule" in settings)
     with interrupt_after(23), pytest.raises(Stop):
         loop.train(broken, tmp_path / "broken")
     state = loop.train(broken, tmp_path / "broken")
@@ -212,6 +221,25 @@ def test_rate_warms_up_stays_and_falls_to_zero(tmp_path: Path) -> None:
     assert learning_rate(config, 100) == 0.0
 
 
+def test_on_a_plateau_the_rate_is_what_validation_made_of_it(tmp_path: Path) -> None:
+    config = make(tmp_path, max_updates=100, warmup=10, learning_rate=1.0, schedule="plateau").training
+    assert learning_rate(config, 4) == pytest.approx(0.5)
+    assert learning_rate(config, 99) == 1.0
+    assert learning_rate(config, 99, 0.25) == 0.25
+
+
+def test_the_rate_halves_when_validation_no_longer_improves(tmp_path: Path) -> None:
+    recipe = make(tmp_path, max_updates=80, schedule="plateau", halve_after=2, learning_rate=0.01)
+    #        first  better  worse  worse: half  worse  better BLEU  worse  worse: half
+    losses = (5.0, 4.0, 4.5, 4.2, 4.1, 4.6, 4.0, 4.1)
+    bleus = (1.0, 1.0, 0.5, 1.0, 1.0, 2.0, 2.0, 1.9)
+    scores = iter(Validation(loss, bleu, 40) for loss, bleu in zip(losses, bleus, strict=True))
+    with patch.object(loop, "Validator", lambda *_: lambda _: next(scores)):
+        state = loop.train(recipe, tmp_path)
+    assert [line["rate"] for line in read_log(tmp_path)] == [0.01] * 4 + [0.005] * 4
+    assert state.scale == 0.25
+
+
 def test_gradient_is_clipped_to_its_global_norm(tmp_path: Path) -> None:
     model = torch.nn.Linear(3, 1, bias=False)
     optimizer = MasterAdam(model, make(tmp_path, clip_norm=0.5, average=0.0).training)
@@ -236,10 +264,10 @@ def test_ctrl_c_finishes_the_update_and_writes_a_checkpoint(tmp_path: Path) -> N
     recipe = make(tmp_path)
     real = MasterAdam.step
 
-    def step(self: MasterAdam, update: int) -> float:
+    def step(self: MasterAdam, update: int, scale: float) -> float:
         if update == 13:
             signal.raise_signal(signal.SIGINT)  # in the middle of the update
-        return real(self, update)
+        return real(self, update, scale)
 
     with patch.object(MasterAdam, "step", step), pytest.raises(KeyboardInterrupt):
         loop.train(recipe, tmp_path)
