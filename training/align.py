@@ -109,7 +109,7 @@ def run_aligner(program: str, place: Path, threads: int = 0) -> None:
     command = [program, *(part for option, name in names.items() for part in (option, str(place / name)))]
     environment = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
     ) as process:
         try:
             said, _ = process.communicate()
