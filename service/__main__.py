@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from nmt import __version__
 from nmt.errors import ConfigError
 from service.app import create_app
+from service.memory import keep_few_heaps
 from service.settings import PREFIX, Settings, unknown_variables
 from service.state import State
 
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    keep_few_heaps()
     app = create_app(settings)
     config = uvicorn.Config(
         app,

@@ -21,6 +21,7 @@ from nmt.errors import NmtError
 from nmt.options import SearchOptions
 from service.bundles import Candidate, Fingerprint, Loader, TranslatorLike, find_candidates, load_translator
 from service.errors import Problem
+from service.memory import give_back
 
 logger = logging.getLogger("interlinear.models")
 
@@ -221,6 +222,7 @@ class ModelStore:
         bundle = translator.bundle
         # the first call is the slow one; it must not be a client's
         translator.translate(["1 2 3."], options=SearchOptions(beam_size=2))
+        give_back()
         logger.debug("%s loaded and warm after %.1f s", candidate.path, time.monotonic() - started)
         return ServedModel(
             candidate.name,

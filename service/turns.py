@@ -7,7 +7,7 @@ import queue
 import time
 import traceback
 import weakref
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -36,14 +36,24 @@ _OPEN_TO_ALL = 0.75
 _LITTLE = 0.125
 """Share of the rows up to which a request has little in the set."""
 
+_MANY = 64
+"""Rows from which a step takes so long that encoding newcomers one by one would show."""
+
+_COMPANY = 4
+"""Newcomers who then wait for each other: encoding four takes little longer than encoding one."""
+
+_HOLD = 2
+"""Steps that they wait at most."""
+
 
 @dataclass(eq=False, slots=True)
 class Running:
-    """A model's running set, and whose sentences are in it."""
+    """A model's running set, whose sentences are in it, and for how many steps newcomers have waited for company."""
 
     sentences: RunningSet
     owners: dict[Sentence, Ticket] = field(default_factory=dict)
     rows: int = 0
+    held: int = 0
 
 
 class Turns:
@@ -146,7 +156,7 @@ class Turns:
 
     def _fill(self) -> None:
         """One sentence of each ticket in turn, while there is room."""
-        full: set[ServedModel] = set()
+        full = self._held()
         stay: deque[Ticket] = deque()
         while self._waiting:
             ticket = self._waiting.popleft()
@@ -159,6 +169,23 @@ class Turns:
                 continue
             (self._waiting if joined else stay).append(ticket)
         self._waiting = stay
+
+    def _held(self) -> set[ServedModel]:
+        """Models whose newcomers shall wait for company."""
+        coming = Counter[ServedModel]()
+        for ticket in self._waiting:
+            coming[ticket.model] += len(ticket.ready)
+        held: set[ServedModel] = set()
+        for model, count in coming.items():
+            running = self._running.get(model)
+            if running is None:
+                continue
+            if running.rows >= _MANY and count < _COMPANY and running.held < _HOLD:
+                running.held += 1
+                held.add(model)
+            else:
+                running.held = 0
+        return held
 
     def _join(self, ticket: Ticket, full: set[ServedModel]) -> bool:
         """Let the ticket's next sentence join, if there is room."""

@@ -1,161 +1,24 @@
-"""The engine: joining, fairness, failures, deadlines, cancellation, the bounded backlog."""
+"""The engine: failures, deadlines, cancellation, the bounded backlog."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from nmt.options import SearchOptions
 from service import work
-from tests.service.conftest import Client, Serve, ask, until
-from tests.service.fakes import FakeLoader, FakePlan, FakeRunningSet, text_of, write_bundle
+from tests.service.conftest import Client, Serve, until
+from tests.service.engine import Gate, held, metrics, post, waiting, waiting_units
+from tests.service.fakes import FakeLoader, FakePlan, FakeRunningSet, write_bundle
 
 pytestmark = pytest.mark.anyio
-
-DOCUMENT = " ".join(f"Sentence {number} of a long document." for number in range(1400))
-
-
-class Gate:
-    """Holds the engine's thread inside a step until it is opened."""
-
-    def __init__(self) -> None:
-        self.reached = threading.Event()
-        self.open = threading.Event()
-
-    def __call__(self, anything: object) -> None:
-        self.reached.set()
-        assert self.open.wait(10)
-
-
-@contextmanager
-def held(loader: FakeLoader) -> Iterator[Gate]:
-    """Held while the next sentences join."""
-    gate = Gate()
-    loader.before = gate
-    try:
-        yield gate
-    finally:
-        gate.open.set()
-        loader.before = lambda texts: None
-
-
-def post(client: Client, *texts: str, **more: Any) -> asyncio.Task[httpx.Response]:
-    return asyncio.create_task(client.post("/v1/translate", json=ask(*texts, **more)))
-
-
-def waiting(client: Client) -> int:
-    return int(client.app.state.running.metrics.queue._value.get())
-
-
-def waiting_units(client: Client) -> int:
-    return int(client.app.state.running.metrics.queue_units._value.get())
-
-
-async def metrics(client: Client) -> str:
-    return (await client.get("/metrics")).text
-
-
-async def test_sentences_of_several_requests_join_together_in_turn(client: Client, loader: FakeLoader) -> None:
-    with held(loader) as gate:
-        first = post(client, "first")
-        await until(gate.reached.is_set)
-        others = [post(client, f"text {number}", f"more {number}") for number in range(5)]
-        await until(lambda: waiting(client) == 5)
-        other = post(client, "narrow", beam_size=2)
-        await until(lambda: waiting(client) == 6)
-        gate.open.set()
-        responses = [await task for task in (first, *others, other)]
-    assert [response.status_code for response in responses] == [200] * 7
-    one_each = [*(f"text {number}" for number in range(5)), "narrow"]
-    assert loader.calls == [["first"], [*one_each, *(f"more {number}" for number in range(5))]]
-    for number, response in enumerate(responses[1:6]):
-        assert [result["text"] for result in response.json()["results"]] == [f"TEXT {number}", f"MORE {number}"]
-    assert loader.made[0].sets[0].most_rows == 5 + 10 * 5 + 2
-
-
-async def test_a_request_joins_at_the_next_step(client: Client, loader: FakeLoader) -> None:
-    gate = Gate()
-    loader.after = gate
-    long = post(client, "one two three four five six seven eight")
-    await until(gate.reached.is_set)
-    short = post(client, "short")
-    await until(lambda: waiting(client) == 1)
-    steps: list[list[str]] = []
-    loader.after = lambda running: steps.append([text_of(sentence) for sentence in running.inside])
-    gate.open.set()
-    assert (await short).json()["results"][0]["text"] == "SHORT"
-    assert (await long).status_code == 200
-    assert "short" in steps[0]
-    assert "short" not in steps[1]
-
-
-async def test_a_document_delays_a_greeting_by_no_step(serve: Serve, loader: FakeLoader) -> None:
-    assert len(DOCUMENT) > 45_000
-    async with serve(max_rows=320) as client:
-        gate = Gate()
-        loader.after = lambda running: gate(running) if running.steps == 4 else None
-        document = post(client, DOCUMENT)
-        await until(gate.reached.is_set)
-        running = loader.made[0].sets[0]
-        assert running.rows == 240
-        hello = post(client, "hello")
-        await until(lambda: waiting(client) == 2)
-        done: list[int] = []
-        loader.after = lambda running: done.append(running.steps)
-        gate.open.set()
-        response = await hello
-        steps = len(done)
-        assert response.json()["results"][0]["text"] == "HELLO"
-        assert (await document).json()["results"][0]["text"] == DOCUMENT.upper()
-    position = next(place for place, call in enumerate(loader.calls) if "hello" in call)
-    joined_at = sum(1 for call in loader.calls[:position] if call)
-    assert joined_at <= 2, "hello joined with the first sentences after it came"
-    assert steps < 40, "it was answered while the document was still being translated"
-    assert len(loader.calls) > 20
-    assert running.most_rows <= 320
-
-
-async def test_documents_share_the_room_and_a_greeting_still_finds_some(serve: Serve, loader: FakeLoader) -> None:
-    async with serve(max_rows=100, queue_units=10**6) as client:
-        gate = Gate()
-        loader.after = lambda running: gate(running) if running.steps == 2 else None
-        documents = [post(client, " ".join(f"Doc{n} is here {i}." for i in range(300))) for n in range(3)]
-        await until(gate.reached.is_set)
-        hello = post(client, "hello")
-        await until(lambda: waiting(client) == 4)
-        loader.after = lambda running: None
-        gate.open.set()
-        assert (await hello).status_code == 200
-        assert [(await task).status_code for task in documents] == [200] * 3
-    assert max(call.index("hello") for call in loader.calls if "hello" in call) == 0
-    place = next(place for place, call in enumerate(loader.calls) if "hello" in call)
-    assert place <= 4
-    shares = [sum(text.startswith(f"Doc{n}") for call in loader.calls[:40] for text in call) for n in range(3)]
-    assert max(shares) - min(shares) <= 20
-
-
-async def test_a_wide_beam_is_not_overtaken_for_ever(serve: Serve, loader: FakeLoader) -> None:
-    async with serve(max_rows=20) as client:
-        gate = Gate()
-        loader.after = gate
-        first = [post(client, "one two three four five six", beam_size=5) for _ in range(4)]
-        await until(gate.reached.is_set)
-        wide = post(client, "wide", beam_size=16)
-        await until(lambda: any("wide" not in call for call in loader.calls) and waiting(client) >= 1)
-        narrow = [post(client, f"narrow {n}", beam_size=1) for n in range(8)]
-        gate.open.set()
-        assert [(await task).status_code for task in (*first, wide, *narrow)] == [200] * 13
-    assert loader.made[0].sets[0].most_rows <= 20
 
 
 async def test_a_request_fails_for_its_own_fault_alone(client: Client, loader: FakeLoader) -> None:

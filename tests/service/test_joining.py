@@ -1,0 +1,139 @@
+"""The engine: who joins a running set when, and in fairness to whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.service.conftest import Client, Serve, until
+from tests.service.engine import Gate, held, post, waiting
+from tests.service.fakes import FakeLoader, text_of
+
+pytestmark = pytest.mark.anyio
+
+DOCUMENT = " ".join(f"Sentence {number} of a long document." for number in range(1400))
+
+
+async def test_sentences_of_several_requests_join_together_in_turn(client: Client, loader: FakeLoader) -> None:
+    with held(loader) as gate:
+        first = post(client, "first")
+        await until(gate.reached.is_set)
+        others = [post(client, f"text {number}", f"more {number}") for number in range(5)]
+        await until(lambda: waiting(client) == 5)
+        other = post(client, "narrow", beam_size=2)
+        await until(lambda: waiting(client) == 6)
+        gate.open.set()
+        responses = [await task for task in (first, *others, other)]
+    assert [response.status_code for response in responses] == [200] * 7
+    one_each = [*(f"text {number}" for number in range(5)), "narrow"]
+    assert loader.calls == [["first"], [*one_each, *(f"more {number}" for number in range(5))]]
+    for number, response in enumerate(responses[1:6]):
+        assert [result["text"] for result in response.json()["results"]] == [f"TEXT {number}", f"MORE {number}"]
+    assert loader.made[0].sets[0].most_rows == 5 + 10 * 5 + 2
+
+
+async def test_a_request_joins_at_the_next_step(client: Client, loader: FakeLoader) -> None:
+    gate = Gate()
+    loader.after = gate
+    long = post(client, "one two three four five six seven eight")
+    await until(gate.reached.is_set)
+    short = post(client, "short")
+    await until(lambda: waiting(client) == 1)
+    steps: list[list[str]] = []
+    loader.after = lambda running: steps.append([text_of(sentence) for sentence in running.inside])
+    gate.open.set()
+    assert (await short).json()["results"][0]["text"] == "SHORT"
+    assert (await long).status_code == 200
+    assert "short" in steps[0]
+    assert "short" not in steps[1]
+
+
+async def test_a_document_delays_a_greeting_by_no_step(serve: Serve, loader: FakeLoader) -> None:
+    assert len(DOCUMENT) > 45_000
+    async with serve(max_rows=320) as client:
+        gate = Gate()
+        loader.after = lambda running: gate(running) if running.steps == 4 else None
+        document = post(client, DOCUMENT)
+        await until(gate.reached.is_set)
+        running = loader.made[0].sets[0]
+        assert running.rows == 240
+        hello = post(client, "hello")
+        await until(lambda: waiting(client) == 2)
+        done: list[int] = []
+        loader.after = lambda running: done.append(running.steps)
+        gate.open.set()
+        response = await hello
+        steps = len(done)
+        assert response.json()["results"][0]["text"] == "HELLO"
+        assert (await document).json()["results"][0]["text"] == DOCUMENT.upper()
+    position = next(place for place, call in enumerate(loader.calls) if "hello" in call)
+    joined_at = sum(1 for call in loader.calls[:position] if call)
+    assert joined_at <= 2, "hello joined with the first sentences after it came"
+    assert steps < 40, "it was answered while the document was still being translated"
+    assert len(loader.calls) > 20
+    assert running.most_rows <= 320
+
+
+async def test_documents_share_the_room_and_a_greeting_still_finds_some(serve: Serve, loader: FakeLoader) -> None:
+    async with serve(max_rows=100, queue_units=10**6) as client:
+        gate = Gate()
+        loader.after = lambda running: gate(running) if running.steps == 2 else None
+        documents = [post(client, " ".join(f"Doc{n} is here {i}." for i in range(300))) for n in range(3)]
+        await until(gate.reached.is_set)
+        hello = post(client, "hello")
+        await until(lambda: waiting(client) == 4)
+        loader.after = lambda running: None
+        gate.open.set()
+        assert (await hello).status_code == 200
+        assert [(await task).status_code for task in documents] == [200] * 3
+    assert max(call.index("hello") for call in loader.calls if "hello" in call) == 0
+    place = next(place for place, call in enumerate(loader.calls) if "hello" in call)
+    assert place <= 4
+    shares = [sum(text.startswith(f"Doc{n}") for call in loader.calls[:40] for text in call) for n in range(3)]
+    assert max(shares) - min(shares) <= 20
+
+
+async def test_a_wide_beam_is_not_overtaken_for_ever(serve: Serve, loader: FakeLoader) -> None:
+    async with serve(max_rows=20) as client:
+        gate = Gate()
+        loader.after = gate
+        first = [post(client, "one two three four five six", beam_size=5) for _ in range(4)]
+        await until(gate.reached.is_set)
+        wide = post(client, "wide", beam_size=16)
+        await until(lambda: any("wide" not in call for call in loader.calls) and waiting(client) >= 1)
+        narrow = [post(client, f"narrow {n}", beam_size=1) for n in range(8)]
+        gate.open.set()
+        assert [(await task).status_code for task in (*first, wide, *narrow)] == [200] * 13
+    assert loader.made[0].sets[0].most_rows <= 20
+
+
+async def test_newcomers_wait_two_steps_for_company_beside_a_large_set(client: Client, loader: FakeLoader) -> None:
+    gate = Gate()
+    loader.after = gate
+    large = post(client, *("one two three four five six seven eight" for _ in range(16)), beam_size=5)
+    await until(gate.reached.is_set)
+    running = loader.made[0].sets[0]
+    assert running.rows == 80
+    joined: list[int] = []
+    loader.before = lambda texts: joined.append(running.steps)
+    alone = post(client, "alone")
+    await until(lambda: waiting(client) == 1)
+    loader.after = lambda running: None
+    gate.open.set()
+    assert [(await task).status_code for task in (alone, large)] == [200, 200]
+    assert joined == [3], "two steps were made without it"
+
+
+async def test_enough_newcomers_join_at_once(client: Client, loader: FakeLoader) -> None:
+    gate = Gate()
+    loader.after = gate
+    large = post(client, *("one two three four five six seven eight" for _ in range(16)), beam_size=5)
+    await until(gate.reached.is_set)
+    running = loader.made[0].sets[0]
+    joined: list[int] = []
+    loader.before = lambda texts: joined.append(running.steps)
+    several = [post(client, f"number {n}") for n in range(4)]
+    await until(lambda: waiting(client) == 4)
+    loader.after = lambda running: None
+    gate.open.set()
+    assert [(await task).status_code for task in (*several, large)] == [200] * 5
+    assert joined == [1]
