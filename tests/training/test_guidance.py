@@ -134,6 +134,29 @@ def around(tokenizer: Tokenizer, ids: list[int], place: int) -> str:
     return words["".join(tokenizer.spelled[unit] for unit in ids[: place + 1]).count(" ") - 1]
 
 
+def test_links_follow_from_the_position_and_go_with_their_pairs(tmp_path: Path) -> None:
+    corpus, tokenizer = subwords(tmp_path)
+    links = known_links(corpus)
+
+    def stream() -> BatchStream:
+        return BatchStream(
+            [open_index(corpus, tokenizer, tokenizer)], tokenizer, tokenizer, batch_tokens=400, max_tokens=80,
+            copy_rate=0.5, seed=1, links=links,
+        )  # fmt: skip
+
+    run = list(islice(stream()(Position()), 9))
+    assert list(islice(stream()(run[3][1]), 5)) == run[4:]
+    examples = run[0][0]
+    whole = examples.batch().links
+    assert whole is not None
+    for number in range(3):  # the slices of three processes
+        part = examples.part(number, 3).batch()
+        assert part.links is not None
+        target, source = part.links.shape[1:]
+        assert torch.equal(part.links, whole[number::3, :target, :source])
+        assert int(part.links.sum()) == int(whole[number::3].sum())
+
+
 def test_pairs_that_teach_copying_are_not_guided(tmp_path: Path) -> None:
     corpus, tokenizer = subwords(tmp_path)
     batches = BatchStream(
