@@ -14,6 +14,7 @@ from nmt.errors import NmtError
 from nmt.model import Seq2Seq
 from nmt.tokenizer import Tokenizer
 from training import checkpoint
+from training.ahead import ahead
 from training.config import Recipe, TrainingConfig
 from training.data import open_stream, tokenizers
 from training.distributed import ALONE, Ranks
@@ -77,7 +78,7 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
     judge = _validator(recipe, folder, architecture, source, target, device) if ranks.first else None
     journal = Journal(folder, state.update, tensorboard=config.tensorboard) if ranks.first else None
     shares, slices = ranks.shares(config.slices)
-    batches = stream(state.position)
+    batches = stream(state.position) if device == "cpu" else ahead(stream(state.position))
     saved = time.monotonic()
     with Interruption() as interruption, Meter(state, config.max_updates, shown=ranks.first) as meter:
         while state.update < config.max_updates and not state.finished:
