@@ -93,6 +93,8 @@ class GraphModel:
         most_graphs: Buckets kept; the one unused for longest goes first.
     """
 
+    few_rows = 0
+
     def __init__(
         self,
         model: Seq2Seq,

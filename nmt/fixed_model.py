@@ -20,7 +20,8 @@ from nmt.fixed_point import LANES, FixedSource, FixedState, Int8Linear, by_rows,
 from nmt.model import Seq2Seq
 
 _FEW_ROWS = 8
-"""Rows up to which one product with twice the weights costs less than two products."""
+"""Rows up to which products are bound by reading weights: one with twice the weights costs less than two,
+and one thread takes no longer than two."""
 
 
 def supports(config: ModelConfig) -> bool:
@@ -149,6 +150,8 @@ class _Encoder:
 
 class FixedPointModel:
     """A `DecodingModel` with the weights of a `Seq2Seq`, which it does not keep (see `supports`)."""
+
+    few_rows = _FEW_ROWS
 
     def __init__(self, model: Seq2Seq) -> None:
         config = self.config = model.config

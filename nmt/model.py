@@ -25,6 +25,11 @@ class DecodingModel(Protocol):
         """Where its tensors are."""
         ...
 
+    @property
+    def few_rows(self) -> int:
+        """Rows up to which one CPU thread decodes as fast as several."""
+        ...
+
     def encode(self, source: Tensor) -> EncoderOutput:
         """Source ids with EOS, shape (B, S), padded on the right."""
         ...
@@ -49,6 +54,8 @@ class DecodingModel(Protocol):
 
 class Seq2Seq(nn.Module):
     """The whole model. Serving uses `encode`, `start`, `step`; only training calls `model(batch)`."""
+
+    few_rows = 0
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -67,6 +67,8 @@ def runtime_for(model: Seq2Seq, compute: str = "default", device: str = "cpu") -
 class Float16Model:
     """A `DecodingModel` of any architecture with the weights of a `Seq2Seq` in 16 bits, which it does not keep."""
 
+    few_rows = 0
+
     def __init__(self, model: Seq2Seq) -> None:
         self.config = model.config
         self.device = torch.device("cpu")

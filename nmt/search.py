@@ -19,6 +19,7 @@ from nmt.lane import Lane, LaneKey
 from nmt.model import DecodingModel
 from nmt.options import Sampling, SearchOptions
 from nmt.rules import Columns, Rule
+from nmt.threads import one_thread
 
 __all__ = [
     "Columns",
@@ -95,6 +96,10 @@ class RunningSet:
     @torch.inference_mode()
     def step(self) -> None:
         """One unit for every open hypothesis of every sentence inside. Never raises for a sentence's fault."""
+        with one_thread(self._rows <= self.model.few_rows):
+            self._step()
+
+    def _step(self) -> None:
         self._expire()
         if self._gone:
             self._waiting = [beam for beam in self._waiting if beam not in self._gone]

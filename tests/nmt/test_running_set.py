@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -114,6 +115,8 @@ def test_every_architecture_lets_sentences_join_a_running_batch_unchanged(combin
 
 class Faulty:
     """A model that fails whenever a certain sentence is in the batch."""
+
+    few_rows = 0
 
     def __init__(self, model: Seq2Seq, poison: int, *, where: str, after: int = 0) -> None:
         self.model, self.poison, self.where, self.left = model, poison, where, after
@@ -227,7 +230,7 @@ def test_a_passed_deadline_ends_the_sentence_and_frees_its_rows(model: Seq2Seq) 
 
 def test_a_deadline_that_passed_while_waiting_needs_no_model() -> None:
     late = ask([4], more={"deadline": time.monotonic() - 1})
-    running = RunningSet(None)  # type: ignore[arg-type]
+    running = RunningSet(SimpleNamespace(few_rows=0))  # type: ignore[arg-type]
     running.admit([late])
     running.step()
     assert running.finished() == [late]

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from nmt.batch import pad
 from nmt.config import BOS, EOS, ModelConfig
+from nmt.decoder import Step
 from nmt.errors import ConfigError
 from nmt.fixed_model import FixedPointModel
 from nmt.fixed_point import Int8Linear, lstm, sigmoid, to_grid
 from nmt.model import DecodingModel, Seq2Seq
 from nmt.runtime import Float16Model, runtime_for
+from nmt.search import RunningSet, SearchOptions, Sentence
 from tests.nmt.combinations import build, name, pairwise
 
 VOCABULARY = 40
@@ -227,3 +229,26 @@ def test_what_cannot_be_is_refused_with_a_remedy() -> None:
 def test_bf16_is_for_a_gpu() -> None:
     with pytest.raises(ConfigError, match="bfloat16"):
         runtime_for(Seq2Seq(ModelConfig(source_vocabulary=9, target_vocabulary=9)), "bfloat16")
+
+
+def test_few_rows_are_decoded_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = runtime_for(fixed_model(), "int8")
+    threads: list[tuple[int, int]] = []
+    step = model.step
+
+    def watched(tokens: Tensor, *rest: object) -> Step:
+        threads.append((len(tokens), torch.get_num_threads()))
+        return step(tokens, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "step", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for sentences in (1, 3):
+            running = RunningSet(model)
+            running.admit([Sentence([4, 5, EOS], 2, SearchOptions(beam_size=5)) for _ in range(sentences)])
+            running.step()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [(5, 1), (15, 2)]
