@@ -92,8 +92,9 @@ def _attempt(client: httpx.Client, url: str, part: Path, about: Path) -> None:
 
 def _version(headers: httpx.Headers) -> str:
     """What names this very file for `If-Range`; empty when the server gives no such thing (RFC 9110, 13.1.5)."""
-    tag = headers.get("ETag", "")
-    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
+    tag: str = headers.get("ETag", "")
+    date: str = headers.get("Last-Modified", "")
+    return tag if tag and not tag.startswith("W/") else date
 
 
 def _bar(url: str, start: int, length: str | None) -> tqdm[Any]:

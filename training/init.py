@@ -29,6 +29,7 @@ from training.presets import Setting
 from training.survey import Cleaned, Sample, Side, clean, draw, learn_units, measure, ratios, seconds_an_update
 from training.tmx import is_tmx
 
+_DAY = 24 * 3600
 _FEWEST = 100
 _WIDTH = 118
 _MANY = 0.1
@@ -106,33 +107,39 @@ def choose(
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         recipe, lengths = learn_units(_recipe(head, settings), cleaned.pairs, folder)
-        settings = [_filled(one, recipe.units.size) for one in settings] + presets.batches(
-            preset, lengths, recipe.units.kind
-        )
+        settings = [_filled(one, recipe.units.size) for one in settings]
+        settings += presets.batches(preset, lengths, recipe.units.kind)
         recipe = _recipe(head, settings)
         stream = open_stream(recipe, folder, *tokenizers(folder))
-        batches = stream.batches_in(0) * max(1.0, total / len(cleaned.pairs))
+        batches = stream.batches_in(0) * total / len(cleaned.pairs)
         settings += presets.schedule(preset, total, batches)
         recipe = _recipe(head, settings)
         print("timing a few updates", file=sys.stderr, flush=True)
         seconds = seconds_an_update(recipe, folder)
         parameters = sum(one.numel() for one in Seq2Seq(model_config(recipe, *tokenizers(folder))).parameters())
     updates = recipe.training.max_updates
-    looked = "all looked at" if sample.whole else f"{len(sample.pairs):,} of them, spread evenly, looked at"
-    dropped = ", ".join(f"{name} {part:.2%}" for name, part in cleaned.dropped.items() if part >= 0.00005)
-    lines = [
-        f"{sample.total:,} pairs, {looked}; about {presets.count(sample.total * share)} are clean",
+    summary = [
+        _size(sample, share),
         f"{head['source']}: {describe(source)}",
         f"{head['target']}: {describe(target)}",
-        f"cleaning drops {1 - share:.2%}{': ' if dropped else ''}{dropped}",
-    ]
-    for one in examine(sample.pairs, given)[:5]:
-        lines.append(f"the doctor finds {one.count:,} pairs: {one.name}")
-    lines.append(
+        f"cleaning drops {1 - share:.2%}{_rules(cleaned)}",
+        *(f"the doctor finds {one.count:,} pairs: {one.name}" for one in examine(sample.pairs, given)[:5]),
         f"the model: {parameters / 1e6:.1f} million parameters; {updates:,} updates, "
-        f"{duration(seconds * updates)} of this machine alone ({seconds:.2f} s each, timed just now)"
-    )
-    return settings, lines
+        f"{duration(seconds * updates)} of this machine alone ({seconds:.2f} s each, timed just now)",
+    ]
+    if seconds * updates > _DAY:
+        summary.append(f"that is long: use a GPU, or lower training.max_updates ({_DAY / seconds:,.0f} fill a day)")
+    return settings, summary
+
+
+def _size(sample: Sample, share: float) -> str:
+    looked = "all looked at" if sample.whole else f"{len(sample.pairs):,} of them, spread evenly, looked at"
+    return f"{sample.total:,} pairs, {looked}; about {presets.count(sample.total * share)} are clean"
+
+
+def _rules(cleaned: Cleaned) -> str:
+    dropped = [f"{name} {share:.2%}" for name, share in cleaned.dropped.items() if share >= 0.00005]
+    return f": {', '.join(dropped)}" if dropped else ""
 
 
 def _clean(sample: Sample, settings: list[Setting], held_out: list[SentencePair]) -> tuple[Cleaned, list[Setting]]:
