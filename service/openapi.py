@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.answer_schemas import ProblemAnswer, SentenceEvent, StartEvent, TokenEvent
 from service.errors import PROBLEMS
-from service.schemas import ProblemAnswer, SentenceEvent, StartEvent, TokenEvent
 
 DESCRIPTION = (
     "A translation server that shows its attention. Every error of `/v1` is a problem document (RFC 9457) with a "

@@ -7,10 +7,10 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from service.answer_schemas import LanguagesAnswer, LimitsAnswer, ModelAnswer, ModelsAnswer
 from service.errors import Problem
 from service.languages import language_name
 from service.models import ServedModel
-from service.schemas import LanguagesAnswer, LimitsAnswer, ModelAnswer, ModelsAnswer
 from service.state import Running
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
-from service.schemas import StatusAnswer
+from service.answer_schemas import StatusAnswer
 from service.state import Running
 
 router = APIRouter(tags=["health"])

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service import answers, work
+from service.answer_schemas import AlternativesAnswer, ScoreAnswer
 from service.errors import Problem
 from service.incoming import JsonRoute, while_connected
 from service.routes.checks import check_one_sentence, check_prefix, check_size, check_text
-from service.schemas import AlternativesAnswer, AlternativesRequest, ScoreAnswer, ScoreRequest
+from service.schemas import AlternativesRequest, ScoreRequest
 from service.state import Running
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["study"])

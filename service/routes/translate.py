@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service import answers, work
+from service.answer_schemas import TranslateAnswer
 from service.errors import Problem, problem_from
 from service.events import Committed, Event, Started
 from service.incoming import JsonRoute, while_connected
 from service.models import ServedModel
 from service.routes.checks import check_attention, check_prefix, check_search, check_size, search_options
-from service.schemas import TranslateAnswer, TranslateRequest
+from service.schemas import TranslateRequest
 from service.settings import Settings
 from service.sse import EventStream, event
 from service.state import Running

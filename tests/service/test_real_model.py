@@ -13,8 +13,8 @@ import torch
 from nmt.bundle import BundleConfig, ModelBundle
 from nmt.config import ModelConfig
 from nmt.model import Seq2Seq
+from service.answer_schemas import TranslateAnswer
 from service.app import create_app
-from service.schemas import TranslateAnswer
 from service.settings import Settings
 from tests.service.conftest import ask, until
 

@@ -10,7 +10,7 @@ import pytest
 
 from nmt.errors import InputError
 from service import sse
-from service.schemas import SentenceEvent, StartEvent, TokenEvent, TranslateAnswer
+from service.answer_schemas import SentenceEvent, StartEvent, TokenEvent, TranslateAnswer
 from tests.service.conftest import Client, Serve, ask, until
 from tests.service.fakes import FakeLoader, FakeRunningSet
 from tests.service.test_engine import Gate, held, post, waiting

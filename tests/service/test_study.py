@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.schemas import AlternativesAnswer, ScoreAnswer
+from service.answer_schemas import AlternativesAnswer, ScoreAnswer
 from tests.service.conftest import Client, Serve
 from tests.service.fakes import FakeLoader
 

@@ -12,7 +12,7 @@ import pytest
 from nmt.options import Sampling, SearchOptions
 from nmt.quality import Flag, Judgement
 from nmt.translation import TranslatedHypothesis
-from service.schemas import TranslateAnswer
+from service.answer_schemas import TranslateAnswer
 from tests.service.conftest import Client, Serve, ask
 from tests.service.fakes import FakeLoader, FakePlan, shouted, write_bundle
 
