@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import sentencepiece
@@ -20,6 +21,11 @@ from nmt.tokenizer import SPACE
 
 _CANDIDATES = 16
 """Segmentations of a word that unigram sampling chooses among (the l of Kudo 2018)."""
+
+_KNOWN = 50_000
+"""Words, and words cut so far, whose next cuts are remembered."""
+
+Parts = tuple[str, ...]
 
 
 class SubwordSampler:
@@ -59,7 +65,10 @@ class _Side:
         # SentencePiece gives BPE pieces the scores 0, -1, -2, … and user-defined ones 0
         self._bpe = self._scores[size - 1] == round(self._scores[size - 1])
         self._symbols = {piece for piece in self._ids if piece.startswith("<") and piece.endswith(">")}
-        self._candidates = lru_cache(maxsize=50_000)(self._nbest)
+        self._candidates = lru_cache(maxsize=_KNOWN)(self._nbest)
+        self._way = lru_cache(maxsize=_KNOWN)(self._best_merges)
+        self._merges = lru_cache(maxsize=_KNOWN)(self._all_merges)
+        self._numbers = lru_cache(maxsize=_KNOWN)(self._ids_of)
 
     def sample(self, text: str, chance: random.Random) -> list[int]:
         """Ids of one text in form (single spaces)."""
@@ -77,16 +86,40 @@ class _Side:
 
     def _merge(self, word: str, chance: random.Random) -> list[int]:
         """Merge the best pair that is not left out, until there is none."""
-        parts = list(word)
-        while len(parts) > 1:
-            best, place = -math.inf, -1
-            for index in range(len(parts) - 1):
-                merged = self._ids.get(parts[index] + parts[index + 1])
-                if merged is not None and self._scores[merged] > best and chance.random() >= self._rate:
-                    best, place = self._scores[merged], index
-            if place < 0:
-                break
-            parts[place : place + 2] = [parts[place] + parts[place + 1]]
+        parts: Parts = tuple(word)
+        while True:
+            way = self._way(parts)
+            kept = self._kept(chance)
+            if kept >= len(way) - 1:
+                return self._numbers(way[-1])
+            parts = way[kept]  # whose best merge is left out
+            for others in self._merges(parts)[1:]:
+                if chance.random() >= self._rate:
+                    parts = others
+                    break
+            else:
+                return self._numbers(parts)
+
+    def _kept(self, chance: random.Random) -> float:
+        """How many merges in a row are not left out, drawn at once."""
+        if not 0 < self._rate < 1:
+            return math.inf if self._rate == 0 else 0
+        return int(math.log(1 - chance.random()) / math.log1p(-self._rate))
+
+    def _best_merges(self, parts: Parts) -> tuple[Parts, ...]:
+        """`parts` and what becomes of them by the best merge, and the best after it, to the end."""
+        way = [parts]
+        while merges := self._merges(way[-1]):
+            way.append(merges[0])
+        return tuple(way)
+
+    def _all_merges(self, parts: Parts) -> list[Parts]:
+        """What one merge can make of `parts`, the best first, and the first of equals."""
+        pairs = [self._ids.get(left + right) for left, right in pairwise(parts)]
+        found = [(-self._scores[number], place) for place, number in enumerate(pairs) if number is not None]
+        return [(*parts[:at], parts[at] + parts[at + 1], *parts[at + 2 :]) for _, at in sorted(found)]
+
+    def _ids_of(self, parts: Parts) -> list[int]:
         ids: list[int] = []
         for part in parts:
             number = self._ids.get(part, UNK)

@@ -1,7 +1,9 @@
 import os
+import random
 import subprocess
 import sys
-from itertools import islice
+from collections import Counter
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,34 @@ def test_sampling_is_the_same_in_every_process_and_off_is_the_tokenizer(tmp_path
     if kind == "bpe":
         odd = [*texts, "the 😀😀 ▪ zzz 😀 😀"]
         assert SubwordSampler(path, path, 0.0)(odd, [], 7)[0] == Tokenizer.load(path).ids(odd)
+
+
+def test_merges_are_left_out_as_often_as_drawing_for_each_would(tmp_path: Path) -> None:
+    """Against the algorithm as the paper has it (Provilkov et al. 2020, algorithm 1), 20,000 times."""
+    (tmp_path / "train.tsv").write_text("banana\tbandana\n" * 30 + "ananas\tnana\n" * 20, "utf-8")
+    units = UnitsConfig(size=16)
+    train_subwords(Recipe(name="x", source="en", target="fr", data=DataConfig(train="t"), units=units), tmp_path)
+    path, rate, chance = tmp_path / "source.spm", 0.3, random.Random(0)
+    units_of = Tokenizer.load(path)
+    pieces = [units_of.piece(number) for number in range(units_of.size)]
+
+    def one_by_one() -> tuple[str, ...]:
+        parts = list("▁bananas")
+        while merges := [
+            (pieces.index(left + right), place)
+            for place, (left, right) in enumerate(pairwise(parts))
+            if left + right in pieces and chance.random() >= rate
+        ]:
+            _, at = min(merges)  # pieces stand in the order in which they were learnt
+            parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        return tuple(parts)
+
+    sampler = SubwordSampler(path, path, rate)
+    ours = Counter(tuple(pieces[number] for number in ids) for ids in sampler(["bananas"] * 20_000, [], 1)[0])
+    expected = Counter(one_by_one() for _ in range(20_000))
+    assert len(expected) > 4
+    for parts in expected | ours:
+        assert ours[parts] == pytest.approx(expected[parts], abs=5 * (expected[parts] + 4) ** 0.5 * 2**0.5)
 
 
 def test_characters_cannot_be_sampled() -> None:
