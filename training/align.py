@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from training.align_eval import Links, grow_diag
 from training.config import Recipe
 from training.corpus import read_tsv
 from training.data import TAG, training_files
-from training.files import replacing_bytes
+from training.files import read_json, write_json
 from training.guidance import INDEX, LINK, LINKS
 from training.progress import Progress
 
@@ -41,7 +42,7 @@ Pairs = Iterator[tuple[str, str]]
 
 
 def align(recipe: Recipe, folder: Path) -> None:
-    """Write `links.bin` and `links.index` for the pairs that training reads.
+    """Write `links.bin` and `links.index` for the pairs that training reads; goes on after the last whole block.
 
     Raises:
         ConfigError: The aligner is not installed.
@@ -56,26 +57,47 @@ def align(recipe: Recipe, folder: Path) -> None:
 
     size = sum(1 for _ in read())
     blocks = -(-size // BLOCK)
-    to_align, to_join = read(), read()
-    found = 0
-    with replacing_bytes(folder / LINKS) as out, replacing_bytes(folder / INDEX) as index:
-        index.write(np.zeros(1, np.int64).tobytes())
-        for block in range(blocks):
+    parts, note = [folder / f"{name}.part" for name in (LINKS, INDEX)], folder / "align.json"
+    identity = [BLOCK, *([path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files)]
+    known = read_json(note)
+    fresh = not isinstance(known, dict) or known.get("of") != identity or not all(path.exists() for path in parts)
+    state: dict[str, Any] = {"of": identity, "blocks": 0, "pairs": 0, "links": 0} if fresh else known
+    to_align, to_join = (islice(read(), state["pairs"], None) for _ in range(2))
+    with parts[0].open("ab") as out, parts[1].open("ab") as index:
+        out.truncate(state["links"] * LINK.itemsize)
+        index.truncate((state["pairs"] + 1) * 8)  # zeros where there was nothing: the first pair begins at 0
+        for block in range(state["blocks"], blocks):
             # blocks of one size: a small one would be aligned badly
             count = size * (block + 1) // blocks - size * block // blocks
-            title = f"block {block + 1} of {blocks}"
-            with tempfile.TemporaryDirectory(prefix="interlinear-align-") as name:
-                place = Path(name)
-                _write_words(islice(to_align, count), count, place, title)
-                print(f"  {title}: {count:,} pairs are with the aligner", flush=True)
-                run_aligner(program, place, recipe.training.threads)
-                for linked in _join(islice(to_join, count), count, place, title):
-                    out.write(np.array(linked, LINK).tobytes())
-                    found += len(linked)
-                    index.write(np.array([found], np.int64).tobytes())
-        if not found:
-            raise CorpusError(f"{files[0]}: the aligner linked no words; are the sides translations of each other?")
-    print(f"  {found:,} links between the words of {size:,} pairs, {found / size:.1f} a pair")
+            some = islice(to_align, count), islice(to_join, count)
+            found = state["links"]
+            for linked in _aligned(program, *some, count, f"block {block + 1} of {blocks}", recipe.training.threads):
+                out.write(np.array(linked, LINK).tobytes())
+                found += len(linked)
+                index.write(np.array([found], np.int64).tobytes())
+            for file in (out, index):
+                file.flush()
+                os.fsync(file.fileno())
+            state |= {"blocks": block + 1, "pairs": state["pairs"] + count, "links": found}
+            write_json(note, state)
+    if not state["links"]:
+        raise CorpusError(f"{files[0]}: the aligner linked no words; are the sides translations of each other?")
+    for part, name in zip(parts, (LINKS, INDEX), strict=True):
+        part.replace(folder / name)
+    note.unlink()
+    print(f"  {state['links']:,} links between the words of {size:,} pairs, {state['links'] / size:.1f} a pair")
+
+
+def _aligned(
+    program: str, to_align: Pairs, to_join: Pairs, count: int, title: str, threads: int
+) -> Iterator[list[tuple[Span, Span]]]:
+    """Linked spans of each pair of a block, which is read twice."""
+    with tempfile.TemporaryDirectory(prefix="interlinear-align-") as name:
+        place = Path(name)
+        _write_words(to_align, count, place, title)
+        print(f"  {title}: {count:,} pairs are with the aligner", flush=True)
+        run_aligner(program, place, threads)
+        yield from _join(to_join, count, place, title)
 
 
 def find_aligner() -> str:

@@ -99,6 +99,26 @@ def test_a_corpus_goes_through_the_aligner_in_blocks_of_one_size(
     assert linked(tmp_path, pairs) == whole == [[(f"a{n}", f"c{n}"), (f"b{n}", f"d{n}")] for n in range(11)]
 
 
+def test_an_interrupted_stage_goes_on_after_the_last_whole_block(
+    tmp_path: Path, aligner: Install, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "BLOCK", 5)
+    pairs = [(f"a{n} b{n}", f"c{n} d{n}") for n in range(11)]
+    (tmp_path / "train.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in pairs), "utf-8")
+    aligner(ALIGNER + "if sides[0][0] == 'a3 b3': sys.exit('killed')\n")  # at the end of the second block
+    with pytest.raises(NmtError, match="killed"):
+        align(recipe(), tmp_path)
+    assert not (tmp_path / "links.bin").exists()
+    capsys.readouterr()
+    aligner(ALIGNER)
+    align(recipe(), tmp_path)
+    said = capsys.readouterr().out
+    assert "block 1 of 3" not in said
+    assert "block 2 of 3" in said
+    assert linked(tmp_path, pairs) == [[(f"a{n}", f"c{n}"), (f"b{n}", f"d{n}")] for n in range(11)]
+    assert not list(tmp_path.glob("*.part"))
+
+
 @pytest.mark.parametrize(
     ("program", "says"),
     [
@@ -114,7 +134,7 @@ def test_an_aligner_that_fails_is_quoted_and_leaves_no_links(
     (tmp_path / "train.tsv").write_text("a\tb\nc\td\n", "utf-8")
     with pytest.raises(NmtError, match=says):
         align(recipe(), tmp_path)
-    assert not list(tmp_path.glob("links*"))
+    assert not (tmp_path / "links.bin").exists()
 
 
 def test_a_corpus_without_a_link_is_refused(tmp_path: Path, aligner: Install) -> None:
