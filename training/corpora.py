@@ -148,7 +148,7 @@ CORPORA = {
         "OPUS-100",
         "up to 1,000,000 pairs from many places (subtitles above all), with validation and test set; English and "
         "one of 99 languages",
-        "https://opus.nlpl.eu/opus-100.php",
+        "https://opus.nlpl.eu/OPUS-100",
         "that of the corpora it was drawn from, see the page of OPUS",
         "Zhang et al. 2020, Improving Massively Multilingual Neural Machine Translation and Zero-Shot Translation; "
         "Tiedemann 2012, Parallel Data, Tools and Interfaces in OPUS",

@@ -14,10 +14,14 @@ from nmt.errors import CorpusError
 from training.corpora import CORPORA, PublicCorpus, Remote
 from training.corpus import one_line, read_pairs
 from training.download import digest, download
-from training.files import replacing, write_bytes
+from training.files import replacing, write_bytes, write_json
 
 SUMS = "SHA256SUMS"
 """Digests of the files as they came the first time, as `sha256sum` writes them."""
+
+
+CARD = "card.json"
+"""Lies beside the corpus: what `init` writes into `[card]`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +63,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"  {made[part]}: {count:,} pairs")
     terms = folder / "LICENCE.txt"
     write_bytes(terms, _terms(corpus).encode())
+    write_json(folder / CARD, {"data": corpus.title, "licence": corpus.licence, "attribution": corpus.attribution})
     print(f"  {terms}: whom to name, on what terms\n\nNext:")
     given = [f"--{part}={path}" for part, path in made.items() if part != "train"]
     command = ["init", f"--source={source}", f"--target={target}", f"--corpus={made['train']}", *given]

@@ -23,7 +23,8 @@ from training.config import CleaningConfig, Recipe
 from training.corpus import SentencePair, read_pairs
 from training.data import open_stream, tokenizers
 from training.doctor import examine
-from training.files import write_bytes
+from training.files import read_json, write_bytes
+from training.get import CARD
 from training.loop import model_config
 from training.presets import Setting
 from training.survey import Cleaned, Sample, Side, clean, draw, learn_units, measure, ratios, seconds_an_update
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     sample = draw(_read(options, options.corpus, "looking at the corpus"))
     given = {key: list(_read(options, getattr(options, key))) for key in ("valid", "test") if getattr(options, key)}
     settings, summary = choose(head, sample, given)
-    text = recipe_text(head, settings, summary[:3])
+    text = recipe_text(head, settings, summary[:3], read_json(options.corpus[0].parent / CARD) or {})
     Recipe.from_dict(tomllib.loads(text))
     write_bytes(output, text.encode())
     print("\n".join(summary))
@@ -183,8 +184,8 @@ def _recipe(head: dict[str, Any], settings: Sequence[Setting]) -> Recipe:
     return Recipe.from_dict(values)
 
 
-def recipe_text(head: dict[str, Any], settings: Sequence[Setting], about: Sequence[str]) -> str:
-    """The recipe as TOML, every setting with its reason."""
+def recipe_text(head: dict[str, Any], settings: Sequence[Setting], about: Sequence[str], card: dict[str, str]) -> str:
+    """The recipe as TOML, every setting with its reason; `card` is what is known of `[card]`."""
     lines = [f"# {one}" for one in ("Written by python -m training init for this corpus:", *about)]
     lines += [f"{key} = {_toml(value)}" for key, value in head.items() if key != "data"]
     lines += ["", "[data]", *(f"{key} = {_toml(value)}" for key, value in head["data"].items())]
@@ -197,13 +198,8 @@ def recipe_text(head: dict[str, Any], settings: Sequence[Setting], about: Sequen
         line = f"{key} = {_toml(one.value)}"
         short = f"{line}  # {one.why}"
         lines += [short] if len(short) <= _WIDTH else [*(f"# {part}" for part in wrap(one.why, _WIDTH - 2)), line]
-    lines += [
-        "",
-        "[card]",
-        'data = ""  # what this text is',
-        'licence = ""',
-        'attribution = ""  # whom it asks to name',
-    ]
+    lines += ["", "[card]  # for readers of the model's card: what the text is, and whom it asks to name"]
+    lines += [f"{key} = {_toml(card.get(key, ''))}" for key in ("data", "licence", "attribution")]
     return "\n".join(lines) + "\n"
 
 

@@ -148,8 +148,8 @@ def learn_units(recipe: Recipe, pairs: Sequence[SentencePair], folder: Path) -> 
                 train_subwords(recipe, folder)
             break
         except ConfigError:
-            smaller = recipe.units.size * 3 // 4 // 100 * 100
-            if smaller < 100:
+            smaller = recipe.units.size * 3 // 4 // 10 * 10
+            if smaller < 20:
                 raise
             recipe = replace(recipe, units=replace(recipe.units, size=smaller))
     index = open_indexes(recipe, folder, *tokenizers(folder))[0]

@@ -17,6 +17,7 @@ import pytest
 from nmt.errors import ConfigError, CorpusError
 from training import corpora
 from training.__main__ import explain, main
+from training.config import load_recipe
 from training.corpora import CORPORA, Part, PublicCorpus, Remote
 from training.download import download
 from training.get import fetch
@@ -178,7 +179,7 @@ def tatoeba(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
 
 
 def test_a_corpus_becomes_tsv_with_its_terms_and_the_next_command(
-    tatoeba: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    tatoeba: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert tatoeba("fr", "en") == 0
     made = Path("data/tatoeba/fr-en.train.tsv").read_text("utf-8").splitlines()
@@ -186,7 +187,11 @@ def test_a_corpus_becomes_tsv_with_its_terms_and_the_next_command(
     assert "CC-BY 2.0 FR" in Path("data/tatoeba/LICENCE.txt").read_text()
     said = capsys.readouterr().out
     assert "licence: CC-BY 2.0 FR" in said
-    assert "training init --source fr --target en --corpus data/tatoeba/fr-en.train.tsv" in said
+    command = "training init --source fr --target en --corpus data/tatoeba/fr-en.train.tsv"
+    assert command in said
+    monkeypatch.setattr("training.init.seconds_an_update", lambda recipe, folder: 1.0)
+    assert main(command.split()[1:]) == 0
+    assert load_recipe(Path("recipes/fr-en.toml")).card.licence == "CC-BY 2.0 FR"
 
 
 def test_what_is_there_is_not_downloaded_again(tatoeba: Callable[..., int], server: Server) -> None:
