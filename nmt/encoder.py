@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,7 @@ class Encoder(nn.Module):
         steps = torch.arange(source.shape[1], device=source.device)
         # real tokens turned round, padding left where it is: (B, S)
         turned = torch.where(mask, lengths[:, None] - 1 - steps, steps)
+        turned = (turned + source.shape[1] * torch.arange(len(source), device=source.device)[:, None]).flatten()
         last = (lengths - 1)[:, None, None]
         below = self.embedding(source)  # (B, S, E)
         if self.training and self.word_dropout:
@@ -77,5 +79,23 @@ class Encoder(nn.Module):
         return EncoderOutput(below * mask[:, :, None], torch.stack(finals), mask)
 
 
-def _turn(states: Tensor, order: Tensor) -> Tensor:
-    return states.gather(1, order[:, :, None].expand(-1, -1, states.shape[-1]))
+class _Turn(torch.autograd.Function):
+    """Rows of states in another order that undoes itself, so that the gradient is turned the same way.
+
+    The gradient of a gather would add, element by element, what here is only moved.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return states.flatten(0, 1).index_select(0, rows).view_as(states)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors
+        return gradient.flatten(0, 1).index_select(0, rows).view_as(gradient), None
+
+
+def _turn(states: Tensor, rows: Tensor) -> Tensor:
+    """States (B, S, M) turned round in place; `rows` (B S,) are places in the flattened states."""
+    return _Turn.apply(states, rows)  # type: ignore[no-any-return, no-untyped-call]

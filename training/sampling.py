@@ -89,8 +89,8 @@ class _Side:
         parts: Parts = tuple(word)
         while True:
             way = self._way(parts)
-            kept = self._kept(chance)
-            if kept >= len(way) - 1:
+            kept = self._kept(chance, len(way) - 1)
+            if kept == len(way) - 1:
                 return self._numbers(way[-1])
             parts = way[kept]  # whose best merge is left out
             for others in self._merges(parts)[1:]:
@@ -100,11 +100,11 @@ class _Side:
             else:
                 return self._numbers(parts)
 
-    def _kept(self, chance: random.Random) -> float:
-        """How many merges in a row are not left out, drawn at once."""
+    def _kept(self, chance: random.Random, most: int) -> int:
+        """How many of `most` merges in a row are done until one is left out, drawn at once."""
         if not 0 < self._rate < 1:
-            return math.inf if self._rate == 0 else 0
-        return int(math.log(1 - chance.random()) / math.log1p(-self._rate))
+            return most if self._rate == 0 else 0
+        return min(most, int(math.log(1 - chance.random()) / math.log1p(-self._rate)))
 
     def _best_merges(self, parts: Parts) -> tuple[Parts, ...]:
         """`parts` and what becomes of them by the best merge, and the best after it, to the end."""
