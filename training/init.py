@@ -67,7 +67,12 @@ def run(options: argparse.Namespace) -> None:
     sample = draw(_read(options, options.corpus, "looking at the corpus"))
     given = {key: list(_read(options, getattr(options, key))) for key in ("valid", "test") if getattr(options, key)}
     settings, summary = choose(head, sample, given)
-    text = recipe_text(head, settings, summary[:3], read_json(options.corpus[0].parent / CARD) or {})
+    text = recipe_text(
+        head,
+        settings,
+        [one for one in summary if not one.startswith("the doctor")],
+        read_json(options.corpus[0].parent / CARD) or {},
+    )
     Recipe.from_dict(tomllib.loads(text))
     write_bytes(output, text.encode())
     print("\n".join(summary))
@@ -157,7 +162,7 @@ def _filled(setting: Setting, size: int) -> Setting:
     """`units.size` as the text could fill it."""
     if setting.key != "units.size" or setting.value == size:
         return setting
-    return Setting("units.size", size, f"more than that this text does not fill ({setting.value:,} was the plan)")
+    return Setting("units.size", size, f"{setting.value:,} would be more than this text can fill")
 
 
 def describe(side: Side) -> str:

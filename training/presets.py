@@ -218,6 +218,8 @@ def schedule(preset: Preset, total: float, batches_an_epoch: float) -> list[Sett
     wanted = preset.epochs * batches_an_epoch
     updates = int(max(_LEAST_UPDATES, _rounded(wanted)))
     why = f"{updates / batches_an_epoch:.0f} times all of {count(total)} pairs, {batches_an_epoch:,.0f} updates each"
+    if wanted < _LEAST_UPDATES:
+        why += ": fewer updates are too few for any corpus"
     memory = min(1000, updates // 4)
     every = max(50, _up(updates / 12, 50))
     return [
@@ -238,7 +240,7 @@ def _characters(texts: Sequence[str], coverage: float) -> tuple[int, int]:
         counts.update(text)
     del counts[" "]
     pieces = train_character_vocabulary(counts, UnitsConfig(kind="character", size=1_000_000, coverage=coverage))
-    return sum(len(one) == 1 for one in pieces), len(counts)
+    return sum(one in counts for one in pieces), len(counts)
 
 
 def _over(values: NDArray[Any], limit: float) -> str:

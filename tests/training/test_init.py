@@ -73,6 +73,8 @@ def test_the_recipe_says_why_and_trains(write: Callable[..., Path], capsys: pyte
     reasons = [line for line in body.splitlines() if "=" in line and not line.startswith(("#", "folder", "train"))]
     assert all("  # " in line for line in reasons)
     assert "half the longer sides have at most 4 words, 99.9% at most 4; none is over the limit" in text
+    assert "characters are spelt, 0 rare ones copied through attention" in text
+    assert "2,000 would be more than this text can fill" in text
     assert (recipe.units.shared, recipe.cleaning.target_script) == (True, "Latin")
     assert (recipe.data.valid_size, recipe.data.test_size) == (45, 45)
     few = ("training.max_updates=3", "training.validate_every=3", "training.batch_tokens=256")
