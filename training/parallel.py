@@ -8,7 +8,9 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import chain, islice
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -49,7 +51,8 @@ def in_order(
         waiting: deque[Future[Result]] = deque()
         try:
             for item in chain(first, rest):
-                waiting.append(pool.submit(function, item))
+                with _deaf_to_interrupts():  # it may start a process
+                    waiting.append(pool.submit(function, item))
                 if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -58,6 +61,20 @@ def in_order(
             pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started meanwhile never hear Ctrl+C, which reaches all; the first process ends the others."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows: they are deaf once they have begun
+        yield
+        return
+    resource_tracker.ensure_running()  # starting it would end the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare(prepare: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches all; the first process ends the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare(*arguments)
