@@ -12,16 +12,43 @@ from pathlib import Path
 import numpy as np
 import regex
 
-from training.cleaning import clean_text, digest, fold
+from training.cleaning import Cleaner, clean_text, digest, fold
+from training.config import CleaningConfig
 from training.corpus import SentencePair, read_pairs
 from training.scripts import letters, main_scripts, written_in
 
 _WINDOW = 40
 _SHOWN = 3
-_DAMAGE = regex.compile(
-    "\ufffd|Ã[\u0080-\u00bf©¨ªÂ]|â€[™œ\u009d“”¦]|Â[ «»°]|&(?:amp|lt|gt|quot|#\\d+);|[\\p{Cc}--[\\t\\n\\r]]",
-    regex.VERSION1,
+
+_MANY = 0.1
+"""Share of the pairs from which on it is worth saying that sources have several translations."""
+
+_RULES = {
+    "empty": ("a side is empty", "dropped by the rule `empty`"),
+    "control_characters": (
+        "control characters, or the traces of a broken conversion",
+        "cleaning.control_characters = true drops them",
+    ),
+    "too_long": (
+        "longer than 120 words or 1,000 characters",
+        "cleaning.max_words and cleaning.max_characters drop them (a Han character is a word)",
+    ),
+    "length_ratio": ("one side is over three times as long", "cleaning.max_length_ratio = 3.0 drops them"),
+    "identical_sides": ("both sides are the same", "cleaning.identical_sides = true drops them"),
+}
+"""What the cleaning rules drop by default, in a person's words, and why."""
+
+_DAMAGE = regex.compile("Ã[\u0080-\u00bf©¨ªÂ]|â€[™œ\u009d“”¦]|Â[ «»°]")
+_MARKUP = regex.compile(
+    r"&(?:amp|lt|gt|quot|nbsp|apos|#\d+);|</?[a-zA-Z][^<>]*>|\b(?:ref|md5|href)=['\"]|%(?:\(\w+\))?[sd]\b|\{\w*\}|::$|``"
 )
+_SPACES = regex.compile(r"[\p{Zs}\p{Cf}--[ \u200c\u200d]]", regex.VERSION1)
+_ACCENTED = (
+    *("cs", "da", "de", "es", "et", "fi", "fr", "hr", "hu", "is", "it", "lt", "lv", "nb", "nn"),
+    *("no", "pl", "pt", "ro", "sk", "sl", "sv", "tr", "vi"),
+)
+"""Languages in Latin letters whose ordinary text has letters beyond ASCII."""
+
 _WORD = regex.compile(r"\p{L}+")
 
 
@@ -32,12 +59,14 @@ class Finding:
     Attributes:
         name: What it is.
         remedy: The setting, or the deed, that repairs it.
+        fault: Whether it harms training; else it is only good to know.
         count: Pairs that have it.
         examples: The first few, for people.
     """
 
     name: str
     remedy: str
+    fault: bool = True
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -45,55 +74,87 @@ class Finding:
         """Count a pair."""
         self.count += 1
         if len(self.examples) < _SHOWN:
-            self.examples.append(f"line {pair.line}: {_shown(pair.source)} | {_shown(pair.target)}")
+            self.examples.append(_example(pair))
 
 
-def examine(pairs: list[SentencePair], held_out: dict[str, list[SentencePair]]) -> list[Finding]:
-    """Everything that is wrong, most frequent first.
+def examine(
+    pairs: list[SentencePair], held_out: dict[str, list[SentencePair]], languages: tuple[str, str] = ("", "")
+) -> list[Finding]:
+    """Everything that is wrong, most frequent first, then what is good to know.
 
     Args:
         pairs: Of the training corpus, in its order.
         held_out: Validation and test pairs, by name.
+        languages: Codes of source and target where they are known.
     """
+    texts = [[getattr(pair, side) for pair in pairs] for side in ("source", "target")]
+    scripts = [main_scripts(side[:: max(1, len(side) // 2000)]) for side in texts]
     findings = [
+        *_cleaned(pairs),
         *_one_by_one(pairs),
         *_leakage(pairs, held_out),
-        *_scripts(pairs),
-        _languages(pairs),
+        *_scripts(pairs, scripts),
+        *([_languages(pairs)] if set(scripts[0]) & set(scripts[1]) else []),  # else the script tells, and better
+        *_accents(pairs, languages),
         _stretches(pairs),
     ]
-    return sorted((one for one in findings if one.count), key=lambda one: -one.count)
+    return sorted((one for one in findings if one.count), key=lambda one: (not one.fault, -one.count))
+
+
+def _cleaned(pairs: list[SentencePair]) -> list[Finding]:
+    """What `prepare` would drop by default."""
+    cleaner = Cleaner(CleaningConfig())
+    for pair in pairs:
+        cleaner(pair)
+    return [
+        Finding(*_RULES[name], count=one.count, examples=[_example(SentencePair(**pair)) for pair in one.examples])
+        for name, one in cleaner.dropped.items()
+    ]
 
 
 def _one_by_one(pairs: list[SentencePair]) -> list[Finding]:
-    empty = Finding("a side is empty", "dropped by the rule `empty`")
-    same = Finding("both sides are the same", "cleaning.identical_sides = true drops them")
     twice = Finding("the pair stands there before", "cleaning.duplicates = true drops them")
-    damage = Finding("encoding damage or markup", "repair the file; cleaning.control_characters = true drops the worst")
-    long = Finding(
-        "longer than 120 words or 1,000 characters", "cleaning.max_words and cleaning.max_characters drop them"
+    nearly = Finding(
+        "the pair stands there before, but for case, punctuation or symbols",
+        "nothing drops them; `prepare` never parts them when it splits off validation and test sets",
+        fault=False,
     )
-    uneven = Finding("one side is over three times as long", "cleaning.max_length_ratio = 3.0 drops them")
+    damage = Finding(
+        "text that was decoded in the wrong encoding", "convert the file again from the original, or remove those lines"
+    )
+    markup = Finding("markup or placeholders", "take it out, unless the text to translate will have it too")
+    spaces = Finding(
+        "no-break and other unusual spaces, or invisible characters",
+        "none needed: training and translating make them plain spaces, or drop them",
+        fault=False,
+    )
     seen: set[int] = set()
+    folded: set[int] = set()
+    sources: Counter[int] = Counter()
     for pair in pairs:
         source, target = clean_text(pair.source), clean_text(pair.target)
-        key = digest(source, target)
-        if not source or not target:
-            empty.add(pair)
-            continue
-        if source == target:
-            same.add(pair)
+        key, close = digest(source, target), digest(fold(source), fold(target))
         if key in seen:
             twice.add(pair)
+        elif close in folded:
+            nearly.add(pair)
+        else:
+            sources[digest(source)] += 1
         seen.add(key)
-        if _DAMAGE.search(pair.source) or _DAMAGE.search(pair.target):
-            damage.add(pair)
-        if max(len(source), len(target)) > 1000 or max(source.count(" "), target.count(" ")) >= 120:
-            long.add(pair)
-        shorter, longer = sorted((_weight(source), _weight(target)))
-        if (longer + 10) / (shorter + 10) > 3:
-            uneven.add(pair)
-    return [empty, same, twice, damage, long, uneven]
+        folded.add(close)
+        for finding, pattern in ((damage, _DAMAGE), (markup, _MARKUP), (spaces, _SPACES)):
+            if pattern.search(pair.source) or pattern.search(pair.target):
+                finding.add(pair)
+    several = Finding(
+        "the source has other translations too",
+        "none needed; but BLEU knows only the one of the test set, and `prepare` never parts them when it splits",
+        fault=False,
+    )
+    if sum(count for count in sources.values() if count > 1) > _MANY * len(pairs):
+        for pair in pairs:
+            if sources[digest(clean_text(pair.source))] > 1:
+                several.add(pair)
+    return [twice, nearly, damage, markup, spaces, several]
 
 
 def _leakage(pairs: list[SentencePair], held_out: dict[str, list[SentencePair]]) -> list[Finding]:
@@ -110,17 +171,38 @@ def _leakage(pairs: list[SentencePair], held_out: dict[str, list[SentencePair]])
     return findings
 
 
-def _scripts(pairs: list[SentencePair]) -> list[Finding]:
+def _scripts(pairs: list[SentencePair], scripts: list[tuple[str, ...]]) -> list[Finding]:
+    """Sides without a single letter of their script: what has a few may be a sentence full of foreign names."""
     findings = []
-    for side in ("source", "target"):
-        texts = [getattr(pair, side) for pair in pairs]
-        main = main_scripts(texts[:: max(1, len(texts) // 2000)])
-        found = Finding(
-            f"the {side} is not written in {'+'.join(main)}", f'cleaning.{side}_script = "{"+".join(main)}"'
+    for side, main in zip(("source", "target"), scripts, strict=True):
+        name = "+".join(main)
+        none, few = Finding(f"the {side} is not written in {name}", ""), 0
+        for pair in pairs:
+            text = getattr(pair, side)
+            count = letters(text)
+            if main and count:
+                own = written_in(text, main)
+                if not own:
+                    none.add(pair)
+                elif 5 * own < count:
+                    few += 1
+        none.remedy = f'cleaning.{side}_script = "{name}" drops them' + (
+            f", and {few:,} more of whose letters fewer than a fifth are: look at those before" if few else ""
         )
-        for pair, text in zip(pairs, texts, strict=True):
-            if main and 5 * written_in(text, main) < letters(text):
-                found.add(pair)
+        findings.append(none)
+    return findings
+
+
+def _accents(pairs: list[SentencePair], languages: tuple[str, str]) -> list[Finding]:
+    """A side whose language has accents, and which has next to none: they were lost on the way."""
+    findings = []
+    for side, language in zip(("source", "target"), languages, strict=True):
+        text = "".join(getattr(pair, side) for pair in pairs[:: max(1, len(pairs) // 5000)])
+        beyond = sum(one.isalpha() and not one.isascii() for one in text)
+        found = Finding(f"the {side} has lost its accents", "a model learns to write so: take the text from elsewhere")
+        if language.split("-")[0].lower() in _ACCENTED and len(text) > 1000 and beyond < len(text) / 2000:
+            found.count = len(pairs)
+            found.examples = [_example(pair) for pair in pairs[:1]]
         findings.append(found)
     return findings
 
@@ -163,6 +245,10 @@ def _weight(text: str) -> int:
     return len(text) if text.isascii() else len(text) + 2 * written_in(text, ("Han", "Hiragana", "Katakana"))
 
 
+def _example(pair: SentencePair) -> str:
+    return f"line {pair.line}: {_shown(pair.source)} | {_shown(pair.target)}"
+
+
 def _shown(text: str, width: int = 44) -> str:
     text = "".join(one if one.isprintable() else "\ufffd" for one in text)
     return text if len(text) <= width else text[: width - 1] + "…"
@@ -171,8 +257,10 @@ def _shown(text: str, width: int = 44) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("corpus", type=Path, nargs="+", help="a TSV or TMX file, or source file and target file")
-    parser.add_argument("--source", default="", metavar="CODE", help="language of the source, for TMX")
-    parser.add_argument("--target", default="", metavar="CODE", help="language of the target, for TMX")
+    parser.add_argument(
+        "--source", default="", metavar="CODE", help="language of the source: for TMX, and to miss its accents"
+    )
+    parser.add_argument("--target", default="", metavar="CODE", help="the same of the target")
     parser.add_argument("--valid", type=Path, metavar="FILE", help="validation pairs, to look for leakage")
     parser.add_argument("--test", type=Path, metavar="FILE", help="test pairs, to look for leakage")
     parser.add_argument(
@@ -191,10 +279,11 @@ def run(options: argparse.Namespace) -> None:
         if path
     }
     print(f"{len(pairs):,} pairs looked at")
-    findings = examine(pairs, held_out)
+    findings = examine(pairs, held_out, languages)
     for one in findings:
-        print(f"\n{one.count:>9,} {one.count / len(pairs):>7.2%}  {one.name}\n{'':19}remedy: {one.remedy}")
+        name = one.name if one.fault else f"good to know: {one.name}"
+        print(f"\n{one.count:>9,} {one.count / len(pairs):>7.2%}  {name}\n{'':19}remedy: {one.remedy}")
         for example in one.examples:
             print(f"{'':19}{example}")
-    if not findings:
+    if not any(one.fault for one in findings):
         print("nothing found that cleaning or training would stumble over")

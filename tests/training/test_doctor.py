@@ -35,7 +35,7 @@ def test_a_healthy_corpus_has_nothing() -> None:
     [
         (("", "le chat"), "a side is empty"),
         (("Paris 1998", "Paris 1998"), "both sides are the same"),
-        (("the cafÃ© is old", "le café est vieux"), "encoding damage or markup"),
+        (("the cafÃ© is old", "le café est vieux"), "text that was decoded in the wrong encoding"),
         (("a cat", "le chat " * 20), "one side is over three times as long"),
         (("the " * 130, "le " * 130), "longer than 120 words or 1,000 characters"),
         (("Добрый день всем", "bonjour à tous"), "the source is not written in Latin"),
@@ -49,6 +49,52 @@ def test_every_fault_is_found_and_shown(pair: tuple[str, str], name: str) -> Non
     found = {one.name: one for one in examine([*healthy(), SentencePair(*pair, 801)], {})}
     assert found[name].count == 1
     assert found[name].examples[0].startswith("line 801: ")
+
+
+def test_what_prepare_drops_is_counted_as_prepare_counts_it() -> None:
+    """A Han character is a word there."""
+    found = {one.name: one.count for one in examine([*healthy(), SentencePair("a " * 60, "猫" * 130, 801)], {})}
+    assert found["longer than 120 words or 1,000 characters"] == 1
+
+
+def test_a_chinese_sentence_full_of_latin_names_is_not_taken_for_a_fault() -> None:
+    chance = random.Random(2)
+    pairs = [
+        SentencePair(" ".join(chance.choices(ENGLISH, k=6)), "".join(chance.choices("老猫看见一只绿色的狗等", k=9)), n)
+        for n in range(1, 800)
+    ]
+    mixed = SentencePair("Lib/fractions.py is the source code", "源代码 Lib/fractions.py", 800)
+    untranslated = SentencePair("the old cat sees a dog", "the old cat sees a dog!", 801)
+    found = examine([*pairs, mixed, untranslated], {})
+    assert [(one.name, one.count) for one in found] == [("the target is not written in Han", 1)]
+    assert found[0].examples[0].startswith("line 801:")
+    assert "1 more of whose letters fewer than a fifth are" in found[0].remedy
+
+
+@pytest.mark.parametrize("text", ["press <b>OK</b>", "{count} files", "a cat &amp; a dog", "100%s", "as follows::"])
+def test_markup_is_found(text: str) -> None:
+    assert names([*healthy(), SentencePair(text, "le chat voit un chien", 801)]) == {"markup or placeholders": 1}
+
+
+def test_what_training_repairs_by_itself_is_only_good_to_know() -> None:
+    pairs = healthy()
+    spaced = SentencePair("the dog waits", "le chien attend\u202f!", 801)
+    shouted = SentencePair(pairs[3].source.upper(), pairs[3].target + "!", 802)
+    again = [SentencePair(pairs[n].source, f"{pairs[n].target} bis", 803 + n) for n in range(5, 105)]
+    found = {one.name: one for one in examine([*pairs, spaced, shouted, *again], {})}
+    assert [(one.count, one.fault) for one in found.values()] == [(200, False), (1, False), (1, False)]
+    assert found["no-break and other unusual spaces, or invisible characters"].examples[0].startswith("line 801:")
+    assert (
+        found["the pair stands there before, but for case, punctuation or symbols"].examples[0].startswith("line 802:")
+    )
+
+
+def test_lost_accents_are_missed_where_the_language_is_known() -> None:
+    name = "the target has lost its accents"
+    assert [one.name for one in examine(healthy(), {}, ("en", "fr"))] == [name]
+    assert examine(healthy(), {}, ("en", "la")) == []
+    french = [SentencePair(one.source, one.target.replace("calme", "fâchée"), one.line) for one in healthy()]
+    assert examine(french, {}, ("en", "fr-CA")) == []
 
 
 def test_duplicates_and_leakage_are_found() -> None:
