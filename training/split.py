@@ -17,6 +17,9 @@ TRAIN, VALID, TEST = 0, 1, 2
 _ENTANGLED = 2_000_000
 """Pairs up to which groups are followed; of more, only pairs are split off that share no sentence at all."""
 
+_CHUNK = 1 << 20
+"""Pairs looked at together."""
+
 
 def split(
     sources: NDArray[np.uint64], targets: NDArray[np.uint64], sizes: tuple[int, int], parts: NDArray[np.int8]
@@ -35,16 +38,17 @@ def split(
     Raises:
         CorpusError: The corpus is too small, or so entangled that not even half can be split off.
     """
-    free = np.flatnonzero(parts == TRAIN)
-    if 2 * sum(sizes) > len(free):
+    count = int(np.count_nonzero(parts == TRAIN))
+    if 2 * sum(sizes) > count:
         raise CorpusError(
-            f"{len(free):,} clean pairs are too few to split off {sizes[0]:,} for validation and "
+            f"{count:,} clean pairs are too few to split off {sizes[0]:,} for validation and "
             f"{sizes[1]:,} for test; lower data.valid_size and data.test_size, "
             "or name files in data.valid and data.test"
         )
-    if len(free) > _ENTANGLED:
+    if count > _ENTANGLED:
         left = _alone(sources, targets, sizes, parts)
     else:
+        free = np.flatnonzero(parts == TRAIN)
         left = _by_groups(sources[free], targets[free], sizes, parts, free)
     for part, name in ((VALID, "valid"), (TEST, "test")):
         if 2 * left[part] > sizes[part - 1]:
@@ -58,11 +62,25 @@ def _alone(
     sources: NDArray[np.uint64], targets: NDArray[np.uint64], sizes: tuple[int, int], parts: NDArray[np.int8]
 ) -> dict[int, int]:
     """Choose among pairs whose sentences stand nowhere else; returns how many each part lacks."""
-    candidates = np.flatnonzero((parts == TRAIN) & ~shared(sources) & ~shared(targets))
-    chosen = np.random.default_rng(1).permutation(candidates)[: sum(sizes)]
+    candidates = (parts == TRAIN) & ~shared(sources) & ~shared(targets)
+    count = int(np.count_nonzero(candidates))
+    numbers = np.random.default_rng(1).choice(count, min(sum(sizes), count), replace=False)
+    chosen = _places(candidates, numbers)
     valid, test = chosen[: sizes[0]], chosen[sizes[0] :]
     parts[valid], parts[test] = VALID, TEST
     return {VALID: sizes[0] - len(valid), TEST: sizes[1] - len(test)}
+
+
+def _places(mask: NDArray[np.bool_], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the True values with these numbers (from 0) stand, without a list of all places."""
+    found = np.empty_like(numbers)
+    before = 0
+    for start in range(0, len(mask), _CHUNK):
+        here = np.flatnonzero(mask[start : start + _CHUNK])
+        wanted = (numbers >= before) & (numbers < before + len(here))
+        found[wanted] = start + here[numbers[wanted] - before]
+        before += len(here)
+    return found
 
 
 def _by_groups(

@@ -88,6 +88,7 @@ def test_pairs_of_another_part_are_left_alone() -> None:
 
 def test_a_large_corpus_gives_only_pairs_that_share_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ENTANGLED", 100)
+    monkeypatch.setattr(module, "_CHUNK", 64)  # more than one look
     sources = [n // 2 for n in range(200)] + list(range(1000, 1200))  # the first 200 in twos
     parts = split(sources, range(2000, 2400), (20, 30))
     assert (parts[:200] == TRAIN).all()
