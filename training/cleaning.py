@@ -16,7 +16,8 @@ from training.corpus import SentencePair
 
 _EXAMPLES = 3
 _CONTROL = regex.compile(r"[\p{Cc}--[\t\n\v\f\r\x85]]|\ufffd", regex.VERSION1)
-_WORD = regex.compile(r"\p{Han}|[^\s\p{Han}]+")
+WORD = regex.compile(r"\p{Han}|[^\s\p{Han}]+")
+"""A word as `cleaning.max_words` counts them."""
 _DENSE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
 _LETTER = regex.compile(r"\p{L}")
 _HARD = regex.compile(
@@ -140,7 +141,7 @@ def _rules(config: CleaningConfig) -> dict[str, Rule]:
             _CONTROL.search(pair.source) or _CONTROL.search(pair.target)
         )
     rules["too_long"] = lambda pair, clean: _too_long(clean.source, config) or _too_long(clean.target, config)
-    rules["length_ratio"] = lambda pair, clean: _ratio(clean) > config.max_length_ratio
+    rules["length_ratio"] = lambda pair, clean: ratio(clean) > config.max_length_ratio
     if config.identical_sides:
         rules["identical_sides"] = lambda pair, clean: clean.source == clean.target
     if config.source_script or config.target_script:
@@ -154,10 +155,11 @@ def _rules(config: CleaningConfig) -> dict[str, Rule]:
 def _too_long(text: str, config: CleaningConfig) -> bool:
     if len(text) > config.max_characters:
         return True
-    return len(text) > config.max_words and len(_WORD.findall(text)) > config.max_words
+    return len(text) > config.max_words and len(WORD.findall(text)) > config.max_words
 
 
-def _ratio(pair: SentencePair) -> float:
+def ratio(pair: SentencePair) -> float:
+    """Longer over shorter side of a clean pair, as `cleaning.max_length_ratio` limits it."""
     shorter, longer = sorted((_length(pair.source), _length(pair.target)))
     return (longer + 10) / (shorter + 10)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nmt.device import resolve_device
 from nmt.errors import ConfigError
 from nmt.model import Seq2Seq
-from training.cleaning import _WORD, Cleaner, _ratio, clean_text, digest, fold, report
+from training.cleaning import WORD, Cleaner, clean_text, digest, fold, ratio, report
 from training.config import CleaningConfig, Recipe
 from training.corpus import SentencePair
 from training.data import open_indexes, open_stream, tokenizers
@@ -90,14 +90,14 @@ class Side:
 def measure(texts: Sequence[str]) -> Side:
     """Scripts and lengths."""
     clean = [clean_text(text) for text in texts]
-    words = np.array([len(_WORD.findall(text)) for text in clean], np.int64)
+    words = np.array([len(WORD.findall(text)) for text in clean], np.int64)
     return Side(main_scripts(clean), words, np.array([len(text) for text in clean], np.int64))
 
 
 def ratios(pairs: Iterable[SentencePair]) -> NDArray[np.float64]:
     """Of each pair, longer over shorter side as `cleaning.max_length_ratio` measures it; empty sides are left out."""
     clean = (SentencePair(clean_text(one.source), clean_text(one.target), one.line) for one in pairs)
-    return np.array([_ratio(one) for one in clean if one.source and one.target] or [1.0])
+    return np.array([ratio(one) for one in clean if one.source and one.target] or [1.0])
 
 
 @dataclass(frozen=True, slots=True)
