@@ -33,21 +33,32 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32)
         bias_gradient = torch.zeros_like(bias, dtype=torch.float32)
         at_once = ROWS if features.device.type == "cpu" else GPU_ROWS
+        # what smoothing spreads evenly needs no pass over the logits
+        mean_weight, mean_bias = weight.float().mean(dim=0), bias.float().mean()
         for start in range(0, len(features), at_once):
             at = slice(start, start + at_once)
             rows, target, into = features[at], targets[at], feature_gradient[at]
             logits = torch.addmm(bias, rows, weight.t()).float()  # (rows, V)
-            normaliser = logits.logsumexp(dim=1)
-            true = logits.gather(1, target[:, None])[:, 0] - normaliser
-            spread = logits.mean(dim=1) - normaliser
-            likelihood -= true.sum()
-            loss -= (1 - smoothing) * true.sum() + smoothing * spread.sum()
-            gradient = logits.sub_(normaliser[:, None]).exp_().sub_(smoothing / vocabulary)
+            true = logits.gather(1, target[:, None])[:, 0]
+            spread = rows.float() @ mean_weight + mean_bias
+            highest = logits.amax(dim=1)
+            exponentials = logits.sub_(highest[:, None]).exp_()
+            total = exponentials.sum(dim=1)
+            normaliser = highest + total.log()
+            likelihood -= (true - normaliser).sum()
+            loss -= (1 - smoothing) * (true - normaliser).sum() + smoothing * (spread - normaliser).sum()
+            gradient = exponentials.div_(total[:, None])
             gradient[torch.arange(len(target), device=target.device), target] += smoothing - 1
             bias_gradient += gradient.sum(dim=0)
             narrow = gradient.to(features.dtype)
             torch.mm(narrow, weight, out=into)
-            weight_gradient += narrow.t() @ rows
+            if narrow.dtype == weight_gradient.dtype:
+                weight_gradient.addmm_(narrow.t(), rows)
+            else:
+                weight_gradient += narrow.t() @ rows
+        feature_gradient -= (smoothing * mean_weight).to(features.dtype)
+        weight_gradient -= smoothing / vocabulary * features.sum(dim=0, dtype=torch.float32)
+        bias_gradient -= smoothing / vocabulary * len(features)
         ctx.save_for_backward(feature_gradient, weight_gradient.to(weight.dtype), bias_gradient.to(bias.dtype))
         ctx.mark_non_differentiable(likelihood)
         return loss, likelihood
