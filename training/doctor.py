@@ -70,11 +70,11 @@ class Finding:
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
-    def add(self, pair: SentencePair) -> None:
-        """Count a pair."""
+    def add(self, pair: SentencePair, pattern: regex.Pattern[str] | None = None) -> None:
+        """Count a pair; the example shows the place that the pattern finds."""
         self.count += 1
         if len(self.examples) < _SHOWN:
-            self.examples.append(_example(pair))
+            self.examples.append(_example(pair, pattern))
 
 
 def examine(
@@ -144,7 +144,7 @@ def _one_by_one(pairs: list[SentencePair]) -> list[Finding]:
         folded.add(close)
         for finding, pattern in ((damage, _DAMAGE), (markup, _MARKUP), (spaces, _SPACES)):
             if pattern.search(pair.source) or pattern.search(pair.target):
-                finding.add(pair)
+                finding.add(pair, pattern)
     several = Finding(
         "the source has other translations too",
         "none needed; but BLEU knows only the one of the test set, and `prepare` never parts them when it splits",
@@ -245,12 +245,16 @@ def _weight(text: str) -> int:
     return len(text) if text.isascii() else len(text) + 2 * written_in(text, ("Han", "Hiragana", "Katakana"))
 
 
-def _example(pair: SentencePair) -> str:
-    return f"line {pair.line}: {_shown(pair.source)} | {_shown(pair.target)}"
+def _example(pair: SentencePair, pattern: regex.Pattern[str] | None = None) -> str:
+    return f"line {pair.line}: {_shown(pair.source, pattern)} | {_shown(pair.target, pattern)}"
 
 
-def _shown(text: str, width: int = 44) -> str:
-    text = "".join(one if one.isprintable() else "\ufffd" for one in text)
+def _shown(text: str, pattern: regex.Pattern[str] | None = None, width: int = 44) -> str:
+    """What fits on the terminal, from its beginning or around what the pattern finds; no escape sequence reaches it."""
+    found = pattern.search(text) if pattern else None
+    if found and found.end() > width - 4:
+        text = "…" + text[max(0, found.start() - width // 2) :]
+    text = "".join(one if one.isprintable() else f"<U+{ord(one):04X}>" for one in text[: 2 * width])
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -76,6 +76,13 @@ def test_markup_is_found(text: str) -> None:
     assert names([*healthy(), SentencePair(text, "le chat voit un chien", 801)]) == {"markup or placeholders": 1}
 
 
+def test_an_example_shows_the_place_and_names_what_cannot_be_seen() -> None:
+    hidden = SentencePair("the cat " * 9 + "&amp; a dog", "le chat voit\u202f!", 801)
+    found = {one.name: one.examples[0] for one in examine([*healthy(), hidden], {})}
+    assert "the cat &amp; a dog | le chat" in found["markup or placeholders"]
+    assert found["no-break and other unusual spaces, or invisible characters"].endswith("| le chat voit<U+202F>!")
+
+
 def test_what_training_repairs_by_itself_is_only_good_to_know() -> None:
     pairs = healthy()
     spaced = SentencePair("the dog waits", "le chien attend\u202f!", 801)
