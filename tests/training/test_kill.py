@@ -6,6 +6,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,17 +53,33 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "training", *arguments]
 
 
-def call(*arguments: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
-    given = command(*arguments)
+STOPPING = """
+import os, signal, sys
+from training import loop
+from training.__main__ import main
+
+learning_rate = loop.learning_rate
+
+def stopping(config, update, *rest):
+    if update == {update} and os.environ.get("RANK", "0") == "0":
+        os.kill(os.getpid(), signal.SIGTERM)
+    return learning_rate(config, update, *rest)
+
+loop.learning_rate = stopping
+sys.exit(main())
+"""
+"""The command line, but the first process asks itself to stop in the middle of an update."""
+
+
+def call(*arguments: str, processes: int = 1, stop_at: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line, in several processes or stopped in the middle when asked to."""
+    given = ["-m", "training", *arguments]
+    if stop_at is not None:
+        Path("stopping.py").write_text(STOPPING.format(update=stop_at))
+        given = ["stopping.py", *arguments]
     if processes > 1:
-        given = [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            f"--nproc-per-node={processes}",
-            *given[1:],
-        ]
+        given = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *given]
+    given = [sys.executable, *given]
     return subprocess.run(given, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120)
 
 
@@ -72,15 +89,21 @@ def run(recipe_file: Write, corpus: Path) -> Callable[..., str]:
     words = ("press", "the", "green", "button", "and", "wait", "for", "understanding")
     lines = {" ".join(random.Random(n).choices(words, k=5)) for n in range(400)}
     corpus.write_text("".join(f"{line}\t{' '.join(reversed(line.split()))}\n" for line in sorted(lines)))
+    prepared: list[Path] = []
 
     def make(name: str, *, updates: int = 24, sampling: float = 0.1, slices: int = 1, dropout: float = 0.2) -> str:
         extra = RECIPE.format(updates=updates, sampling=sampling, slices=slices).replace("0.2", str(dropout))
         path = recipe_file(extra, name=f"{name}.toml")
         text = path.read_text().replace('kind = "character"\nshared = false', "size = 60")
         path.write_text(f'run = "runs/{name}"\n{text}')
+        if prepared:  # the same corpus: what takes two processes to make is copied
+            shutil.copytree(prepared[0], f"runs/{name}")
+            return str(path)
         for stage in ("prepare", "subwords"):
             done = call(stage, str(path))
             assert done.returncode == 0, done.stderr
+        shutil.copytree(f"runs/{name}", "prepared", ignore=shutil.ignore_patterns("recipe.json", "stages.json", "lock"))
+        prepared.append(Path("prepared"))
         return str(path)
 
     return make
@@ -179,18 +202,27 @@ def test_two_processes_have_the_losses_of_one(run: Callable[..., str], dropout: 
 
 
 def test_a_run_goes_on_with_another_number_of_processes(run: Callable[..., str]) -> None:
-    one, two = (run(name, slices=2) for name in ("one", "two"))
-    assert call("train", one).returncode == 0
-    assert (
-        call("train", two, "--set", "training.max_updates=24", "--set", "training.patience=8", processes=2).returncode
-        == 0
-    )
-    Path("runs/two/checkpoints/last.safetensors").unlink()  # back to the checkpoint before: update 16
-    done = call("train", two, "--force")
-    assert "at update 24" in done.stdout or "at update 16" in done.stdout, done.stdout + done.stderr
-    assert state("two")["update"] == 24
-    for expected, found in zip(read_log(Path("runs/one")), read_log(Path("runs/two")), strict=True):
-        assert found["loss"] == pytest.approx(expected["loss"], rel=1e-3)
+    """Two processes, then one, then two again: each is stopped between two validations."""
+    whole, changed = (run(name, slices=2) for name in ("whole", "changed"))
+    assert call("train", whole).returncode == 0
+    # several processes agree to stop with the batch after the signal, one stops at once
+    for processes, signalled, last in ((2, 4, 6), (1, 13, 14)):
+        stopped = call("train", changed, processes=processes, stop_at=signalled)
+        assert "interrupted; what was finished is kept" in stopped.stderr, stopped.stderr
+        assert state("changed")["update"] == last
+    done = call("train", changed, processes=2)
+    assert "at update 14" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stderr
+    assert state("changed").items() >= {"update": 24, "finished": True}.items()
+    assert state("changed")["position"] == state("whole")["position"]
+    curves = (read_log(Path(f"runs/{name}")) for name in ("whole", "changed"))
+    for expected, found in zip(*curves, strict=True):
+        assert found["update"] == expected["update"]
+        assert found["tokens"] == expected["tokens"]
+        assert found["valid_loss"] == pytest.approx(expected["valid_loss"], rel=1e-4)
+    assert found["loss"] == pytest.approx(expected["loss"], rel=1e-4)  # the only mean that no stop has cut
+    for name, expected in tensors("whole").items():
+        torch.testing.assert_close(tensors("changed")[name], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_processes_end_cleanly(run: Callable[..., str]) -> None:
