@@ -42,7 +42,8 @@ _DAMAGE = regex.compile("Ã[\u0080-\u00bf©¨ªÂ]|â€[™œ\u009d“”¦]|Â
 _MARKUP = regex.compile(
     r"&(?:amp|lt|gt|quot|nbsp|apos|#\d+);|</?[a-zA-Z][^<>]*>|\b(?:ref|md5|href)=['\"]|%(?:\(\w+\))?[sd]\b|\{\w*\}|::$|``"
 )
-_SPACES = regex.compile(r"[\p{Zs}\p{Cf}--[ \u200c\u200d]]", regex.VERSION1)
+_SPACES = regex.compile(r"[\p{Zs}--[ ]]", regex.VERSION1)
+_INVISIBLE = regex.compile("[\u00ad\u200b\u2060\ufeff]")  # joiners and marks of direction have their use
 _ACCENTED = (
     *("cs", "da", "de", "es", "et", "fi", "fr", "hr", "hu", "is", "it", "lt", "lv", "nb", "nn"),
     *("no", "pl", "pt", "ro", "sk", "sl", "sv", "tr", "vi"),
@@ -123,11 +124,16 @@ def _one_by_one(pairs: list[SentencePair]) -> list[Finding]:
         "text that was decoded in the wrong encoding", "convert the file again from the original, or remove those lines"
     )
     markup = Finding("markup or placeholders", "take it out, unless the text to translate will have it too")
+    invisible = Finding(
+        "soft hyphens or zero-width spaces",
+        "remove them from the file: they stay in the text, where they cut words in two",
+    )
     spaces = Finding(
-        "no-break and other unusual spaces, or invisible characters",
-        "none needed: training and translating make them plain spaces, or drop them",
+        "no-break and other unusual spaces",
+        "none needed: training and translating make them plain spaces",
         fault=False,
     )
+    patterns = ((damage, _DAMAGE), (markup, _MARKUP), (invisible, _INVISIBLE), (spaces, _SPACES))
     seen: set[int] = set()
     folded: set[int] = set()
     sources: Counter[int] = Counter()
@@ -142,7 +148,7 @@ def _one_by_one(pairs: list[SentencePair]) -> list[Finding]:
             sources[digest(source)] += 1
         seen.add(key)
         folded.add(close)
-        for finding, pattern in ((damage, _DAMAGE), (markup, _MARKUP), (spaces, _SPACES)):
+        for finding, pattern in patterns:
             if pattern.search(pair.source) or pattern.search(pair.target):
                 finding.add(pair, pattern)
     several = Finding(
@@ -154,7 +160,7 @@ def _one_by_one(pairs: list[SentencePair]) -> list[Finding]:
         for pair in pairs:
             if sources[digest(clean_text(pair.source))] > 1:
                 several.add(pair)
-    return [twice, nearly, damage, markup, spaces, several]
+    return [twice, nearly, several, *(finding for finding, _ in patterns)]
 
 
 def _leakage(pairs: list[SentencePair], held_out: dict[str, list[SentencePair]]) -> list[Finding]:
