@@ -134,6 +134,8 @@ weight = 1
 files = ["only.fr"]
 model = "models/reverse"
 weight = 1
+[model]
+source_word_dropout = 0.02
 """ + recipe[recipe.index("[training]") :].replace("max_updates = 250", "max_updates = 60")
     Path("tuned.toml").write_text(tuned)
     assert main(["run", "tuned.toml", "--models", "models"]) == 0
