@@ -136,10 +136,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             print(case, flush=True)
             result["cases"].append(case)
         del runtime
-    sizes = {"sentences": (4,), "length": 6, "updates": 3} if options.quick else {}
-    result["training"] = gpu_training.measure(
-        config, device=options.device, peak=result["peaks"]["bf16"] * 1e12, **sizes
-    )
+    peak = result["peaks"]["bf16"] * 1e12
+    if options.quick:
+        trained = gpu_training.measure(config, device=options.device, peak=peak, sentences=(4,), length=6, updates=3)
+    else:
+        trained = gpu_training.measure(config, device=options.device, peak=peak)
+    result["training"] = trained
     return result
 
 

@@ -23,6 +23,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -140,7 +141,8 @@ class Search:
         except subprocess.CalledProcessError as error:
             lines = str(error.stderr).strip().splitlines()
             return row | {"outcome": lines[-1][:200] if lines else f"exit status {error.returncode}"}
-        return row | json.loads(said.strip().splitlines()[-1]) | {"outcome": "done"}
+        scores: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
+        return row | scores | {"outcome": "done"}
 
     def _call(self, program: list[str], run: Path, changes: Sequence[str]) -> str:
         settings = [*self.common, *changes, f"run={run}", f"training.threads={self.threads}"]
@@ -211,6 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 bar.write(" ".join(f"{key}={_plain(row[key])}" for key in COLUMNS if row.get(key, "") != ""))
                 bar.update()
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would cut short what the first one asked for
             pool.shutdown(wait=False, cancel_futures=True)
             search.stop()
             raise SystemExit("interrupted; the same command goes on") from None
