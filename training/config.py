@@ -31,6 +31,7 @@ _TRAINING_RANGES: tuple[tuple[str, float, float], ...] = (
     ("label_smoothing", 0.0, 0.9),
     ("clip_norm", 1e-6, 1e6),
     ("average", 0.0, 0.999999),
+    ("keep", 0.0, 1.0),
     ("copy_rate", 0.0, 1.0),
     ("sampling", 0.0, 1.0),
     ("guidance", 0.0, 100.0),
@@ -119,6 +120,7 @@ class TrainingConfig:
         label_smoothing: Mass spread over the vocabulary (Szegedy et al. 2016).
         clip_norm: Largest global gradient norm (Pascanu et al. 2013).
         average: Decay of the exponential moving average of weights that is validated and exported; 0: off.
+        keep: Share of the weights of `init_from` in those that are tested and exported (Wortsman et al. 2022).
         copy_rate: Share of training pairs in which a word that stands on both sides becomes the
             unknown unit on both, which teaches copying.
         sampling: Cut the text into other units every time: for BPE the probability that a merge is
@@ -149,6 +151,7 @@ class TrainingConfig:
     label_smoothing: float = 0.1
     clip_norm: float = 1.0
     average: float = 0.999
+    keep: float = 0.0
     copy_rate: float = 0.02
     sampling: float = 0.0
     guidance: float = 0.0
@@ -220,6 +223,10 @@ class Recipe:
                 raise ConfigError(
                     f"{name} = {getattr(self, name)!r} is not a language code; write for example 'en' or 'zh-Hans'"
                 )
+        if self.training.keep and not self.init_from:
+            raise ConfigError(
+                "training.keep is a share of the weights of init_from; name a bundle there, or leave it out"
+            )
         if self.backtranslation.files:
             weighted = [bool(corpus.weight) for corpus in self.data.training if self.data.corpora]
             if any(one != bool(self.backtranslation.weight) for one in weighted):

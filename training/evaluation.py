@@ -11,7 +11,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from torch import Tensor
 from tqdm import tqdm
 
-from nmt.bundle import dequantise, quantise
+from nmt.bundle import ModelBundle, dequantise, quantise
 from nmt.errors import NmtError
 from nmt.model import Seq2Seq
 from nmt.options import SearchOptions
@@ -21,6 +21,7 @@ from training import checkpoint
 from training.config import Recipe
 from training.data import open_indexes, tokenizers
 from training.files import write_bytes, write_json
+from training.initial import INITIAL
 from training.loop import BEST, model_config
 from training.validation import bleu_tokenizer, spread
 
@@ -45,14 +46,18 @@ def scores(outputs: list[str], references: list[str], language: str) -> dict[str
 
 
 def load_best(recipe: Recipe, folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights with the best validation score, and when they came.
+    """The weights with the best validation score, and when they came; mixed with the first ones by `training.keep`.
 
     Raises:
         NmtError: The run has no such checkpoint yet.
     """
     if not (folder / BEST).exists():
         raise NmtError(f"{folder / BEST} is missing; train first: python -m training train RECIPE")
-    return checkpoint.load(folder / BEST)
+    weights, best = checkpoint.load(folder / BEST)
+    if keep := recipe.training.keep:
+        first = ModelBundle.load(folder / INITIAL).model().state_dict()
+        weights = {name: torch.lerp(tensor, first[name], keep) for name, tensor in weights.items()}
+    return weights, best
 
 
 def longest_source(recipe: Recipe, folder: Path, source: Tokenizer, target: Tokenizer) -> int:

@@ -268,7 +268,7 @@ STAGES = (
     Stage(
         "train",
         lambda recipe, place: [
-            *(recipe.model, _without(recipe.to_dict()["training"], *_MACHINE), recipe.backtranslation.weight),
+            *(recipe.model, _without(recipe.to_dict()["training"], *_MACHINE, "keep"), recipe.backtranslation.weight),
             [corpus.weight for corpus in recipe.data.training],
         ],
         lambda recipe, place: [
@@ -282,21 +282,27 @@ STAGES = (
     ),
     Stage(
         "evaluate",
-        lambda recipe, place: [recipe.source, recipe.target],
+        lambda recipe, place: [recipe.source, recipe.target, recipe.training.keep],
         _with_vocabulary("test.tsv", "checkpoints/best.safetensors"),
         _names("evaluation.json"),
         _evaluate,
     ),
     Stage(
         "trust",
-        lambda recipe, place: [recipe.source, recipe.target],
+        lambda recipe, place: [recipe.source, recipe.target, recipe.training.keep],
         _with_vocabulary("train.tsv", "valid.tsv", "test.tsv", "checkpoints/best.safetensors"),
         _names("trust.json"),
         _trust,
     ),
     Stage(
         "export",
-        lambda recipe, place: [recipe.to_dict()["card"], recipe.name, recipe.source, recipe.target],
+        lambda recipe, place: [
+            recipe.to_dict()["card"],
+            recipe.name,
+            recipe.source,
+            recipe.target,
+            recipe.training.keep,
+        ],
         _with_vocabulary("train.tsv", "checkpoints/best.safetensors", "cleaning.json", "evaluation.json", "trust.json"),
         _names("bundle"),
         _export,

@@ -12,11 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 
+from nmt.bundle import ModelBundle
 from nmt.translator import Translator
 from service.app import create_app
 from service.settings import Settings
 from training.__main__ import main
+from training.config import load_recipe
+from training.evaluation import load_best
 
 DETERMINERS = {"the": "le", "my": "mon", "this": "ce", "one": "un"}
 ADJECTIVES = {"red": "rouge", "green": "vert", "small": "minuscule", "old": "antique", "quiet": "tranquille"}
@@ -152,6 +156,16 @@ source_word_dropout = 0.02
     text = "the old fox sings ."
     assert "renard" not in old.translate([text])[0].text
     assert new_model.translate([text])[0].text == "le renard antique chante ."
+
+    folder = Path("runs/tuned")
+    first = ModelBundle.load(folder / "initial").model().state_dict()
+    tuned_weights, kept, half = (
+        load_best(load_recipe(Path("tuned.toml"), [f"training.keep={share}"]), folder)[0] for share in (0.0, 1.0, 0.5)
+    )
+    for name, tensor in tuned_weights.items():
+        assert torch.equal(kept[name], first[name])
+        torch.testing.assert_close(half[name], (tensor + first[name]) / 2)
+    assert main(["evaluate", "tuned.toml", "--set", "training.keep=0.5"]) == 0  # without training again
 
 
 def strongest_noun_link(result: dict[str, Any], source: str) -> bool:

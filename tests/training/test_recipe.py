@@ -23,7 +23,8 @@ SECTIONS = {
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
-def test_every_recipe_of_the_project_loads(path: Path) -> None:
+def test_every_recipe_of_the_project_loads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # where the shipped models are that some go on from
     assert load_recipe(path).name
 
 
@@ -57,6 +58,7 @@ def test_the_run_folder_follows_the_name(recipe_file: Callable[..., Path]) -> No
         ("trainign.seed=5", r"recipe\.trainign is not a known key; did you mean 'training'"),
         ("training=5", r"recipe\.training must be a table"),
         ("training.max_updates=many", r"training\.max_updates = 'many' has the wrong type; it must be a whole number"),
+        ("training.keep=0.5", r"training\.keep is a share of the weights of init_from; name a bundle there"),
         ("training.max_updates=0", r"training\.max_updates = 0 is out of range; it must lie between 1"),
         ("training.learning_rate=nan", r"training\.learning_rate = nan is out of range"),
         ("training.precision=fp16", r"training\.precision = 'fp16' is not known; choose one of auto, fp32, bf16"),
