@@ -173,7 +173,7 @@ def strongest_noun_link(result: dict[str, Any], source: str) -> bool:
     best = result["sentences"][0]["hypotheses"][0]
     row = best["attention"]["data"][1]
     tokens = [token["text"] for token in best["source_tokens"]]
-    return tokens[row.index(max(row))] == source.split()[2]
+    return bool(tokens[row.index(max(row))] == source.split()[2])
 
 
 async def served(models: Path, texts: list[str]) -> tuple[dict[str, Any], str]:
