@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import regex
 
+from nmt.errors import ConfigError
 from training.cleaning import Cleaner, clean_text, digest, fold
 from training.config import CleaningConfig
 from training.corpus import SentencePair, read_pairs
 from training.scripts import letters, main_scripts, written_in
+from training.tmx import is_tmx
 
 _WINDOW = 40
 _SHOWN = 3
@@ -281,6 +283,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print what is wrong, with examples and remedies."""
     languages = (options.source, options.target)
+    if is_tmx(options.corpus[0]) and not all(languages):
+        raise ConfigError(f"{options.corpus[0]}: a TMX file may hold many languages; add --source CODE --target CODE")
     read = read_pairs(tuple(options.corpus[:2]), languages=languages, progress="looking at the corpus")
     pairs = list(islice(read, options.pairs))
     held_out = {

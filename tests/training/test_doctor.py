@@ -130,3 +130,8 @@ def test_the_command_prints_remedies(tmp_path: Path, capsys: pytest.CaptureFixtu
     said = capsys.readouterr().out
     assert "201 pairs looked at" in said
     assert "remedy: cleaning.duplicates = true" in said
+
+
+def test_a_tmx_file_needs_to_know_its_languages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(tmp_path / "memory.tmx")]) == 2
+    assert "add --source CODE --target CODE" in capsys.readouterr().err
