@@ -1,7 +1,6 @@
 """The stage `align`, with a stand-in for the aligner that links words by their place."""
 
 import os
-import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -173,8 +172,13 @@ def test_grow_diag_adds_neighbours_that_link_a_free_word_and_nothing_far_away() 
     assert grow_diag(forward, backward) == {(0, 0), (1, 1), (1, 2)}
 
 
-@pytest.mark.skipif(shutil.which("eflomal-align") is None, reason="the extra align is not installed")
 def test_eflomal_learns_which_words_go_together(tmp_path: Path) -> None:
+    try:
+        find_aligner()
+    except ConfigError as error:
+        if os.environ.get("CI", "").lower() == "true":
+            raise
+        pytest.skip(str(error))
     pairs = [
         (f"{c} {n}", f"{m} {d}")
         for n, m in (("car", "voiture"), ("house", "maison"), ("door", "porte"), ("table", "table"))
