@@ -124,12 +124,13 @@ def choose(
         seconds = seconds_an_update(recipe, folder)
         parameters = sum(one.numel() for one in Seq2Seq(model_config(recipe, *tokenizers(folder))).parameters())
     updates = recipe.training.max_updates
+    faults = [one for one in examine(sample.pairs, given, (head["source"], head["target"])) if one.fault]
     summary = [
         _size(sample, share),
         f"{head['source']}: {describe(source)}",
         f"{head['target']}: {describe(target)}",
         f"cleaning drops {1 - share:.2%}{_rules(cleaned)}",
-        *(f"the doctor finds {one.count:,} pairs: {one.name}" for one in examine(sample.pairs, given)[:5]),
+        *(f"the doctor finds {one.count:,} pairs: {one.name}" for one in faults[:5]),
         f"the model: {parameters / 1e6:.1f} million parameters; {updates:,} updates, "
         f"{duration(seconds * updates)} of this machine alone ({seconds:.2f} s each, timed just now)",
     ]
