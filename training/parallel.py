@@ -13,6 +13,8 @@ from itertools import chain, islice
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
+from training.interrupt import Interruption
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -51,8 +53,11 @@ def in_order(
         waiting: deque[Future[Result]] = deque()
         try:
             for item in chain(first, rest):
-                with _deaf_to_interrupts():  # it may start a process
+                # it may start a process, which breaks in the middle of what this one tells it if this one stops
+                with Interruption() as interruption, _deaf_to_interrupts():
                     waiting.append(pool.submit(function, item))
+                if interruption.requested:
+                    raise KeyboardInterrupt
                 if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
