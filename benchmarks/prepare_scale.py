@@ -217,7 +217,11 @@ def measure(folder: Path, pairs: int, updates: int) -> dict[str, Any]:
         stage("train", recipe, "training.max_updates=1")
         tensors, state = checkpoint.load(run / LAST)
         pools = pairs * 4 // 5 // POOL  # what cleaning leaves is more than four fifths
-        state["position"] = {"epoch": 0, "pool": random.Random(f"{pairs} pairs").randint(0, max(0, pools - 1)), "batch": 100}
+        state["position"] = {
+            "epoch": 0,
+            "pool": random.Random(f"{pairs} pairs").randint(0, max(0, pools - 1)),
+            "batch": 100,
+        }
         checkpoint.save(run / LAST, tensors, state)
         found["train"] = stage("train", recipe, f"training.max_updates={updates + 1}") | {"from": state["position"]}
         found["trained_on"] = {name: (run / name).stat().st_size for name in ("train.tsv", "train.index")}
