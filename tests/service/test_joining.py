@@ -106,7 +106,8 @@ async def test_a_wide_beam_is_not_overtaken_for_ever(serve: Serve, loader: FakeL
     assert loader.made[0].sets[0].most_rows <= 20
 
 
-async def test_newcomers_wait_two_steps_for_company_beside_a_large_set(client: Client, loader: FakeLoader) -> None:
+async def joined_beside_a_large_set(client: Client, loader: FakeLoader, texts: list[str]) -> list[int]:
+    """After how many steps of a set of 80 rows these came in, who are waiting after its first."""
     gate = Gate()
     loader.after = gate
     large = post(client, *("one two three four five six seven eight" for _ in range(16)), beam_size=5)
@@ -115,25 +116,17 @@ async def test_newcomers_wait_two_steps_for_company_beside_a_large_set(client: C
     assert running.rows == 80
     joined: list[int] = []
     loader.before = lambda texts: joined.append(running.steps)
-    alone = post(client, "alone")
-    await until(lambda: waiting(client) == 1)
+    newcomers = [post(client, text) for text in texts]
+    await until(lambda: waiting(client) == len(texts))
     loader.after = lambda running: None
     gate.open.set()
-    assert [(await task).status_code for task in (alone, large)] == [200, 200]
-    assert joined == [3], "two steps were made without it"
+    assert {(await task).status_code for task in (large, *newcomers)} == {200}
+    return joined
+
+
+async def test_newcomers_wait_two_steps_for_company_beside_a_large_set(client: Client, loader: FakeLoader) -> None:
+    assert await joined_beside_a_large_set(client, loader, ["alone"]) == [3], "two steps were made without it"
 
 
 async def test_enough_newcomers_join_at_once(client: Client, loader: FakeLoader) -> None:
-    gate = Gate()
-    loader.after = gate
-    large = post(client, *("one two three four five six seven eight" for _ in range(16)), beam_size=5)
-    await until(gate.reached.is_set)
-    running = loader.made[0].sets[0]
-    joined: list[int] = []
-    loader.before = lambda texts: joined.append(running.steps)
-    several = [post(client, f"number {n}") for n in range(4)]
-    await until(lambda: waiting(client) == 4)
-    loader.after = lambda running: None
-    gate.open.set()
-    assert [(await task).status_code for task in (*several, large)] == [200] * 5
-    assert joined == [1]
+    assert await joined_beside_a_large_set(client, loader, [f"number {n}" for n in range(4)]) == [1]
