@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     app = create_app(settings)
     config = uvicorn.Config(
         app,
+        http="h11",  # it limits the size of headers, as httptools does not
         log_config=None,
         access_log=False,  # it would write query strings
         server_header=False,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import shlex
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from nmt.errors import CorpusError
+from nmt.errors import ConfigError, CorpusError
 from training.corpora import CORPORA, PublicCorpus, Remote
 from training.corpus import one_line, read_pairs
 from training.download import digest, download
@@ -43,6 +44,9 @@ def run(options: argparse.Namespace) -> None:
         CorpusError: A file cannot be downloaded, or is not what it should be.
     """
     corpus, source, target = CORPORA[options.corpus], options.source, options.target
+    for code in (source, target):
+        if not re.fullmatch(r"[A-Za-z]{2,8}([_-][A-Za-z0-9]{1,8})*", code):  # it becomes part of file names
+            raise ConfigError(f"{code!r} is not a language code; write for example 'en' or 'zh_CN'")
     folder = options.folder or Path("data") / options.corpus
     remotes = corpus.remotes(source, target)
     (folder / "original").mkdir(parents=True, exist_ok=True)
