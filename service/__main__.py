@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
 
 from nmt import __version__
@@ -54,7 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     keep_few_heaps()
     app = create_app(settings)
-    config = uvicorn.Config(
+    server = Server(configuration(app, settings))
+    threading.Thread(target=_report, args=(server, settings, listener), daemon=True).start()
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C again once it has stopped
+        server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves."""
+    return uvicorn.Config(
         app,
         http="h11",  # it limits the size of headers, as httptools does not
         log_config=None,
@@ -62,11 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server_header=False,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
-    server = Server(config)
-    threading.Thread(target=_report, args=(server, settings, listener), daemon=True).start()
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C again once it has stopped
-        server.run(sockets=[listener])
-    return 0 if server.started else 1
 
 
 class Server(uvicorn.Server):

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from nmt.errors import BundleError, ConfigError, InputError, InputTooLong, SeveralSentences
@@ -131,8 +131,6 @@ def problem_from(error: Exception) -> Problem:
         return problem_from_validation(list(error.errors()))
     if isinstance(error, HTTPException):
         return _problem_from_http(error)
-    if isinstance(error, ClientDisconnect):
-        return Problem("client_closed_request", "The client left.")
     return Problem("internal_error", "Nothing is wrong with the request; the server's log has the request id.")
 
 

@@ -9,7 +9,7 @@ import time
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import respond
@@ -79,6 +79,8 @@ class Envelope:
 
         try:
             await self.app(scope, receive, send_with_headers)
+        except ClientDisconnect:  # nobody is there to answer
+            pass
         except Exception as error:
             log_failure(f"request {request_id} failed", error)
             if status:

@@ -33,6 +33,7 @@ _TRAINING_RANGES: tuple[tuple[str, float, float], ...] = (
     ("average", 0.0, 0.999999),
     ("keep", 0.0, 1.0),
     ("copy_rate", 0.0, 1.0),
+    ("casual_rate", 0.0, 1.0),
     ("sampling", 0.0, 1.0),
     ("guidance", 0.0, 100.0),
     ("slices", 1, 4096),
@@ -123,6 +124,8 @@ class TrainingConfig:
         keep: Share of the weights of `init_from` in those that are tested and exported (Wortsman et al. 2022).
         copy_rate: Share of training pairs in which a word that stands on both sides becomes the
             unknown unit on both, which teaches copying.
+        casual_rate: Share of training pairs written as people type: without the last sign, the source
+            in lower case, or (one in five of them, by whole batches) all in capitals.
         sampling: Cut the text into other units every time: for BPE the probability that a merge is
             left out (Provilkov et al. 2020), for unigram the smoothing of Kudo 2018; 0: off.
         guidance: Weight of a loss that draws attention to the links of a word aligner (Chen et al.
@@ -153,6 +156,7 @@ class TrainingConfig:
     average: float = 0.999
     keep: float = 0.0
     copy_rate: float = 0.02
+    casual_rate: float = 0.0
     sampling: float = 0.0
     guidance: float = 0.0
     max_tokens: int = 120
@@ -197,6 +201,8 @@ class Recipe:
         run: Folder of intermediate files and checkpoints; default `runs/NAME`.
         init_from: A bundle to go on from, such as `models/en-fr`: its weights, vocabulary and
             architecture are taken over, so `[units]` and `[model]` are left out (but for `dropout`).
+            With `[units]` of its own the run learns another vocabulary and takes over what fits.
+        inherits_units: Whether the vocabulary is that of `init_from`; follows from the above.
         model: `ModelConfig`'s fields, without the vocabulary sizes.
     """
 
@@ -205,6 +211,7 @@ class Recipe:
     target: str
     run: str = ""
     init_from: str = ""
+    inherits_units: bool = False
     data: DataConfig
     cleaning: CleaningConfig = field(default_factory=CleaningConfig)
     backtranslation: BacktranslationConfig = field(default_factory=BacktranslationConfig)

@@ -24,6 +24,9 @@ SUMS = "SHA256SUMS"
 CARD = "card.json"
 """Lies beside the corpus: what `init` writes into `[card]`."""
 
+LANGUAGE = re.compile(r"[A-Za-z]{2,8}([_-][A-Za-z0-9]{1,8})*")
+"""A code as the corpora write it; nothing else, since it becomes part of file names."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -45,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     """
     corpus, source, target = CORPORA[options.corpus], options.source, options.target
     for code in (source, target):
-        if not re.fullmatch(r"[A-Za-z]{2,8}([_-][A-Za-z0-9]{1,8})*", code):  # it becomes part of file names
+        if not LANGUAGE.fullmatch(code):
             raise ConfigError(f"{code!r} is not a language code; write for example 'en' or 'zh_CN'")
     folder = options.folder or Path("data") / options.corpus
     remotes = corpus.remotes(source, target)

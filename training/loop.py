@@ -18,7 +18,7 @@ from training.ahead import ahead
 from training.config import Recipe, TrainingConfig
 from training.data import open_stream, tokenizers
 from training.distributed import ALONE, Ranks
-from training.initial import INITIAL
+from training.initial import INITIAL, initialise
 from training.interrupt import Interruption
 from training.journal import Journal
 from training.loss import TrainingModel
@@ -67,7 +67,7 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
     architecture = model_config(recipe, source, target)
     model = Seq2Seq(architecture)
     if recipe.init_from:
-        model.load_state_dict(ModelBundle.load(folder / INITIAL).model().state_dict())
+        initialise(model, ModelBundle.load(folder / INITIAL), source, target)
     model = model.to(device, torch.bfloat16 if config.precision == "bf16" else torch.float32).train()
     optimizer = MasterAdam(model, config)
     state = _resume(folder, optimizer, ranks)

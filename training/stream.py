@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
-import regex
 from numpy.typing import NDArray
 
 from nmt.batch import Batch
@@ -24,14 +23,13 @@ from nmt.tokenizer import Tokenizer
 from training.guidance import Block, Links, UnitEnds, link_matrix, unit_blocks
 from training.index import CorpusIndex
 from training.mixture import Mixture, Part
+from training.variants import as_typed, in_capitals, teach_copying
 
 POOL = 200_000
 """Pairs sorted by length together."""
 
-UNKNOWN = "\ue000"
-"""A private-use character no vocabulary spells: it becomes the unknown unit."""
-
-_WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}'-]*")
+CAPITALS = 5
+"""One in so many of the pairs written as people type is in capitals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,8 @@ class BatchStream:
         batch_tokens: Largest rows times longest side of a batch.
         max_tokens: Longest side, EOS included; longer pairs are left out.
         copy_rate: Share of pairs that teach copying (see `TrainingConfig`).
-        seed: Of the order, of what is copied and of the sampled units.
+        casual_rate: Share of pairs written as people type (see `TrainingConfig`).
+        seed: Of the order, of what is changed and of the sampled units.
         sampler: Cuts into units instead of the tokenizers; its lengths may differ from the index's.
         links: Of the rows, for guidance.
 
@@ -114,6 +113,7 @@ class BatchStream:
         batch_tokens: int,
         max_tokens: int,
         copy_rate: float,
+        casual_rate: float = 0.0,
         seed: int,
         sampler: Sampler | None = None,
         links: Links | None = None,
@@ -123,7 +123,7 @@ class BatchStream:
         self._mixture = Mixture(parts or [Part(0, self._starts[-1])], seed)
         self._source, self._target, self._sampler = source, target, sampler
         self._batch_tokens, self._max_tokens = batch_tokens, max_tokens
-        self._copy_rate, self._seed = copy_rate, seed
+        self._copy_rate, self._casual_rate, self._seed = copy_rate, casual_rate, seed
         self._links, self._ends = links, (UnitEnds(source), UnitEnds(target))
         self.too_long = sum(index.too_long(max_tokens) for index in indexes)
         if self.too_long == self._starts[-1]:
@@ -176,6 +176,8 @@ class BatchStream:
         targets: list[str] = []
         lines: list[str] = []
         spans: list[list[Block]] = []
+        # a whole batch, since capitals are cut into many more units: one such row would pad all others
+        capitals = bool(self._casual_rate) and random.random() < self._casual_rate / CAPITALS
         for row in rows.tolist():
             number = bisect_right(self._starts, row) - 1
             index, line = self.indexes[number], row - self._starts[number]
@@ -184,6 +186,11 @@ class BatchStream:
             if self._copy_rate and random.random() < self._copy_rate:
                 source, target = teach_copying(source, target, random)
                 known = []  # the words stand elsewhere now
+            elif capitals:
+                source, target = in_capitals(source, target)
+            elif self._casual_rate and random.random() < self._casual_rate:
+                source, target = as_typed(source, target, random)
+                known = [link for link in known if link[1] <= len(source) and link[3] <= len(target)]
             spans.append(known)
             sources.append(source)
             targets.append(target)
@@ -215,20 +222,3 @@ def _cut(rows: NDArray[np.int64], longest: NDArray[np.int64], batch_tokens: int)
             batches.append(rows[start:end])
             start = end
     return batches
-
-
-def teach_copying(source: str, target: str, random: np.random.Generator) -> tuple[str, str]:
-    """Put the unknown unit at the same place of meaning on both sides.
-
-    A word that stands on both sides (a name, a number) is replaced on both; if there is none, the
-    unit is added at the end of both, as an emoji would be.
-    """
-    shared = sorted(set(_WORD.findall(source)) & set(_WORD.findall(target)))
-    if not shared:
-        return f"{source} {UNKNOWN}", f"{target} {UNKNOWN}"
-    word = shared[int(random.integers(len(shared)))]
-
-    def hide(found: regex.Match[str]) -> str:
-        return UNKNOWN if found.group() == word else found.group()
-
-    return _WORD.sub(hide, source), _WORD.sub(hide, target)

@@ -29,15 +29,16 @@ _SAMPLE = 2_000_000
 def train_subwords(recipe: Recipe, folder: Path) -> None:
     """Write source.spm or source.vocab.json, and target's too when the vocabulary is not shared; index the corpus.
 
-    With `init_from`, the vocabulary is the bundle's, which is copied to `initial`.
+    With `init_from`, the bundle is copied to `initial`; the vocabulary is the bundle's unless the recipe
+    brings `[units]`.
 
     Raises:
         ConfigError: The size does not fit the corpus; the message says what would.
     """
     for stale in ("source.spm", "target.spm", "source.vocab.json", "target.vocab.json"):
         (folder / stale).unlink(missing_ok=True)
-    if recipe.init_from:
-        bundle = copy_initial(recipe.init_from, folder)
+    bundle = copy_initial(recipe.init_from, folder) if recipe.init_from else None
+    if bundle and recipe.inherits_units:
         for side, name in (("source", bundle.config.source_units), ("target", bundle.config.target_units)):
             if side == "source" or not recipe.units.shared:
                 write_bytes(folder / name, (bundle.path / name).read_bytes())

@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from nmt import __version__
-from service.__main__ import Server, listen, main
+from service.__main__ import Server, configuration, listen, main
 from service.app import create_app
 from service.settings import Settings
 from tests.service.conftest import ask
@@ -38,9 +37,9 @@ def wait_for(condition: Callable[[], bool], seconds: float = 15.0) -> None:
 @pytest.fixture
 def server(folder: Path, loader: FakeLoader) -> Iterator[tuple[Server, int]]:
     """uvicorn in a thread, and its port."""
-    app = create_app(Settings(models=(folder,)), load=loader)
+    settings = Settings(models=(folder,), drain_seconds=5)
     listener = listen("127.0.0.1", 0)
-    server = Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    server = Server(configuration(create_app(settings, load=loader), settings))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     wait_for(lambda: server.started and server.running is not None and server.running.models.settled)
@@ -94,6 +93,23 @@ def test_a_body_larger_than_it_says_or_may_be(server: tuple[Server, int]) -> Non
     with socket.create_connection(("127.0.0.1", server[1]), timeout=10) as connection:
         connection.sendall(HEAD % 99_999_999)
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+
+
+def test_headers_without_end_are_refused(server: tuple[Server, int]) -> None:
+    with socket.create_connection(("127.0.0.1", server[1]), timeout=10) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X-Long: " + 66_000 * b"a")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_one_line_of_the_log(
+    server: tuple[Server, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        with socket.create_connection(("127.0.0.1", server[1])) as connection:
+            connection.sendall(HEAD % 100 + b'{"text": "half of')
+        wait_for(lambda: bool(caplog.records))
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert " 499 " in caplog.records[0].getMessage()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])

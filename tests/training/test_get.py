@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import hashlib
 import io
@@ -20,7 +21,7 @@ from training.__main__ import explain, main
 from training.config import load_recipe
 from training.corpora import CORPORA, Part, PublicCorpus, Remote
 from training.download import download
-from training.get import fetch
+from training.get import LANGUAGE, fetch, run
 
 TEXT = "".join(f"cat number {n}\tchat numéro {n}\tCC-BY by someone\n" for n in range(2000))
 
@@ -270,3 +271,14 @@ def test_every_corpus_has_terms_and_secure_addresses(name: str) -> None:
 def test_a_pair_that_is_not_there_is_explained(name: str, pair: tuple[str, str]) -> None:
     with pytest.raises(ConfigError, match=name):
         CORPORA[name].remotes(*pair)
+
+
+@pytest.mark.parametrize("code", ["../../x", "/etc/x", "", "en fr", "e", "en/fr"])
+def test_a_language_code_cannot_name_another_folder(code: str) -> None:
+    with pytest.raises(ConfigError, match="is not a language code"):
+        run(argparse.Namespace(corpus="opus-100", source="en", target=code, folder=None, force=False))
+
+
+@pytest.mark.parametrize("code", ["en", "zh_CN", "zh-Hans", "fra", "pt_br"])
+def test_a_language_code_may_have_parts(code: str) -> None:
+    assert LANGUAGE.fullmatch(code)

@@ -18,8 +18,9 @@ from training.data_config import DataConfig
 from training.index import open_index
 from training.mixture import Mixture, Part
 from training.sampling import SubwordSampler
-from training.stream import UNKNOWN, BatchStream, Position, teach_copying
+from training.stream import BatchStream, Position
 from training.subwords import train_subwords
+from training.variants import UNKNOWN, as_typed, in_capitals, teach_copying
 
 ROOT = Path(__file__).parents[2]
 UNITS = CharacterTokenizer([*SPECIAL.values(), SPACE, *"abcdefghijklmnopqrstuvwxyz0123456789"])
@@ -218,3 +219,31 @@ def test_copying_puts_the_unknown_unit_on_both_sides(corpus: Path) -> None:
     batch = next(stream(corpus, copy_rate=1.0)(Position()))[0].batch()
     assert (batch.source == UNK).any(dim=1).all()
     assert (batch.target_out == UNK).any(dim=1).all()
+
+
+def test_pairs_as_people_type_them_keep_every_word_at_its_place() -> None:
+    random = np.random.default_rng(0)
+    source, target = "He isn't Tom, is he?", "Ce n'est pas Tom, si ?"
+    seen = {as_typed(source, target, random) for _ in range(50)}
+    assert seen == {
+        (source[:-1], target[:-2]),
+        (source.lower(), target),
+        (source.lower()[:-1], target[:-2]),
+    }
+    assert {as_typed("Wait...", "等等。", random)[0].lower() for _ in range(20)} == {"wait..."}  # not one sign
+    assert {as_typed("Hi.", "嗨。", random) for _ in range(50)} == {("Hi", "嗨"), ("hi", "嗨"), ("hi.", "嗨。")}
+    assert in_capitals("It's here.", "C'est l\u00e0.") == ("IT'S HERE.", "C'EST L\u00c0.")
+    assert in_capitals("Strasse", "Stra\u00dfe") == ("Strasse", "Stra\u00dfe")
+
+
+def test_a_share_of_the_stream_is_casual_and_the_same_again_after_resuming(corpus: Path) -> None:
+    corpus.write_text("".join(f"Word {n}.\tMot {n}.\n" for n in range(300)), "utf-8")
+    run = list(islice(stream(corpus, casual_rate=0.5)(Position()), 6))
+    resumed = list(islice(stream(corpus, casual_rate=0.5)(run[2][1]), 3))
+    assert [one.source for one, _ in run[3:]] == [one.source for one, _ in resumed]
+    plain = list(islice(stream(corpus)(Position()), 6))
+    changed = [
+        a != b for (x, _), (y, _) in zip(run, plain, strict=True) for a, b in zip(x.source, y.source, strict=True)
+    ]
+    assert any(changed)
+    assert not all(changed)
