@@ -269,14 +269,25 @@ class ModelBundle:
             quality: Contents of `quality.json`; None: without.
             shortlist: Contents of `shortlist.safetensors`; None: without.
         """
-        beside = self.path.with_name(self.path.name + ".part")
-        shutil.rmtree(beside, ignore_errors=True)
-        shutil.copytree(self.path, beside, ignore=shutil.ignore_patterns(MANIFEST, QUALITY, SHORTLIST))
+        beside = self._copy(MANIFEST, QUALITY, SHORTLIST)
         config = replace(self.config, shortlist=shortlist is not None and shortlist.default)
         write_json(beside / CONFIG, asdict(config))
+        _write_optional(beside, quality, shortlist)
+        self._replace(beside, card, readme)
+
+    def describe(self, *, card: dict[str, Any], readme: str) -> None:
+        """Write this bundle anew with another card, as `amend` does; the rest stays."""
+        self._replace(self._copy(MANIFEST), card, readme)
+
+    def _copy(self, *without: str) -> Path:
+        beside = self.path.with_name(self.path.name + ".part")
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.copytree(self.path, beside, ignore=shutil.ignore_patterns(*without))
+        return beside
+
+    def _replace(self, beside: Path, card: dict[str, Any], readme: str) -> None:
         write_json(beside / CARD, card)
         (beside / README).write_text(readme, "utf-8")
-        _write_optional(beside, quality, shortlist)
         seal(beside, self.path, version=FORMAT_VERSION)
 
     @staticmethod

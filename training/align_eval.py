@@ -1,6 +1,6 @@
 """How well attention aligns words: alignment error rate against links drawn by people.
 
-    python -m training align-eval MODEL [--reverse MODEL] --text FILE --gold FILE
+    python -m training align-eval MODEL [--reverse MODEL] --text FILE --gold FILE [--card "NAME OF THE GOLD"]
 
 A sentence pair is decoded by force, every target word is linked to the source word that got most of
 its attention, and to none if that is the end of the sentence. With a second model for the other
@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from nmt.alignment import to_words
+from nmt.bundle import README, ModelBundle
 from nmt.errors import CorpusError
 from nmt.text import Span
 from nmt.translator import Translator
+from training.trust import with_section
 
 Links = frozenset[tuple[int, int]]
 """Pairs (source word, target word), counted from 0."""
@@ -192,14 +195,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reverse", type=Path, help="bundle of the other direction, to join both")
     parser.add_argument("--text", type=Path, required=True, help="lines `source ||| target`, words cut by spaces")
     parser.add_argument("--gold", type=Path, required=True, help="links of each line, `i-j` sure, `ipj` possible")
+    parser.add_argument("--card", metavar="NAME", help="write the scores on the models' cards, under this name")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print a table of AER, precision and recall."""
+    """Print a table of AER, precision and recall; with `--card` write it on the cards too."""
     pairs = read_gold(options.text, options.gold)
     scores = evaluate(options.model, options.reverse, pairs, device=options.device)
     print(f"{len(pairs)} sentence pairs")
     print(f"{'':20} {'AER':>6} {'precision':>10} {'recall':>7}")
     for name, score in scores.items():
         print(f"{name:20} {100 * score.aer:6.1f} {100 * score.precision:10.1f} {100 * score.recall:7.1f}")
+    if options.card:
+        joined = {name: score for name, score in scores.items() if name not in ("forward", "backward")}
+        for path, direction in ((options.model, "forward"), (options.reverse, "backward")):
+            if path is not None:
+                write_card(path, options.card, len(pairs), {"alone": scores[direction], **joined})
+
+
+def write_card(path: Path, name: str, pairs: int, scores: dict[str, AlignmentScore]) -> None:
+    """Add the scores on one gold file to a bundle's card, in place of older ones of that name."""
+    bundle = ModelBundle.load(path)
+    found = {
+        "pairs": pairs,
+        **{
+            join: {key: round(100 * value, 1) for key, value in asdict(score).items()} for join, score in scores.items()
+        },
+    }
+    alignment = {**bundle.card.get("alignment", {}), name: found}
+    readme = with_section((bundle.path / README).read_text("utf-8"), section(alignment))
+    bundle.describe(card={**bundle.card, "alignment": alignment}, readme=readme)
+    print(f"  written: {bundle.path}")
+
+
+def section(alignment: dict[str, Any]) -> str:
+    """The part of a bundle's README that says how well its attention aligns words."""
+    rows = "\n".join(
+        f"| {name} | {found['pairs']} | {join} | "
+        + " | ".join(f"{score[key]:.1f}" for key in ("aer", "precision", "recall"))
+        + " |"
+        for name, found in alignment.items()
+        for join, score in found.items()
+        if join != "pairs"
+    )
+    return f"""## Alignment
+
+Attention against links that people drew, by forced decoding: every target word is linked to the source word that gets
+most of its attention. Per cent; the lower the alignment error rate (AER, Och & Ney 2003), the better. `alone` is this
+model; the others join it with the model of the other direction.
+
+| gold | sentences | links | AER | precision | recall |
+|---|---|---|---|---|---|
+{rows}
+"""

@@ -14,7 +14,7 @@ import regex
 
 from nmt.config import ModelConfig, build, check_choice, check_range
 from nmt.errors import ConfigError
-from training.data_config import BacktranslationConfig, CorpusConfig, DataConfig
+from training.data_config import BacktranslationConfig, CorpusConfig, DataConfig, TestConfig
 from training.initial import inherit
 
 UnitKind = Literal["bpe", "unigram", "character"]
@@ -281,9 +281,9 @@ class Recipe:
         for section in _SECTIONS:
             if section in parts and not isinstance(parts[section], dict):
                 raise ConfigError(f"recipe.{section} must be a table: write [{section}] and its keys below")
-        if isinstance(entries := parts.get("data", {}).get("corpora"), list | tuple):
-            corpora = [build(CorpusConfig, one, "data.corpora") for one in entries]
-            parts["data"] = {**parts["data"], "corpora": corpora}
+        for name, entry in (("corpora", CorpusConfig), ("also_test", TestConfig)):
+            if isinstance(entries := parts.get("data", {}).get(name), list | tuple):
+                parts["data"] = {**parts["data"], name: [build(entry, one, f"data.{name}") for one in entries]}
         for section, kind in kinds.items():
             if section in parts:
                 parts[section] = build(kind, parts[section], section)

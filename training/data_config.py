@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,31 @@ class CorpusConfig:
         check_range("data.corpora: weight", self.weight, 0.0, 1e6)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestConfig:
+    """One more test file, an entry of `[[data.also_test]]`.
+
+    Attributes:
+        name: What the card calls it: letters, digits, `-`, `_`.
+        test: A file, or a list of two: source file and target file.
+    """
+
+    name: str
+    test: str | tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "test", _file_names("data.also_test: test", self.test))
+        if not self.test:
+            raise ConfigError("data.also_test: test is empty; name a file, or a list of two files")
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
+            raise ConfigError(f"data.also_test: name = {self.name!r}; use letters, digits, '-' and '_'")
+
+    @property
+    def copy(self) -> str:
+        """Its file in the run folder."""
+        return f"test.{self.name}.tsv"
+
+
 @dataclass(frozen=True, slots=True)
 class Corpus:
     """Files to train on, and their weight; None: every pair once an epoch."""
@@ -48,6 +74,7 @@ class DataConfig:
         corpora: Several instead of `train`, each with a weight or none with one.
         valid, test: Like `train`; when empty, split off the training files with no sentence of
             either side shared.
+        also_test: More test files, each with a name: text of other kinds than `test`, scored beside it.
         swap: The files hold target first.
         valid_size, test_size: Pairs to split off when a file is not given.
     """
@@ -57,6 +84,7 @@ class DataConfig:
     corpora: tuple[CorpusConfig, ...] = ()
     valid: str | tuple[str, ...] = ""
     test: str | tuple[str, ...] = ""
+    also_test: tuple[TestConfig, ...] = ()
     swap: bool = False
     valid_size: int = 1000
     test_size: int = 1000
@@ -76,6 +104,10 @@ class DataConfig:
             raise ConfigError(
                 "data.corpora: give every corpus a weight, or none (then every pair is seen once an epoch)"
             )
+        object.__setattr__(self, "also_test", tuple(self.also_test))
+        names = [one.name for one in self.also_test]
+        if len(set(names)) < len(names):
+            raise ConfigError("data.also_test: two entries have the same name")
         for name in ("valid_size", "test_size"):
             check_range(f"data.{name}", getattr(self, name), 1, 1_000_000)
 
@@ -83,16 +115,17 @@ class DataConfig:
     def training(self) -> list[Corpus]:
         """The corpora to train on."""
         if self.train:
-            return [Corpus(self._places(self.train), None)]
-        return [Corpus(self._places(one.train), one.weight or None) for one in self.corpora]
+            return [Corpus(self.places(self.train), None)]
+        return [Corpus(self.places(one.train), one.weight or None) for one in self.corpora]
 
     def paths(self, name: Literal["train", "valid", "test"]) -> tuple[Path, ...]:
         """The files of one part: for validation and test none, one, or a source and a target file."""
         if name == "train":
             return tuple(path for corpus in self.training for path in corpus.paths)
-        return self._places(getattr(self, name))
+        return self.places(getattr(self, name))
 
-    def _places(self, value: str | tuple[str, ...]) -> tuple[Path, ...]:
+    def places(self, value: str | tuple[str, ...]) -> tuple[Path, ...]:
+        """The file or files of an entry, in their folder."""
         names = (value,) if isinstance(value, str) else value
         return tuple(Path(self.folder) / one for one in names if one)
 

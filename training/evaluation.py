@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from nmt.options import SearchOptions
 from nmt.tokenizer import Tokenizer
 from nmt.translator import Translator
 from training import checkpoint
+from training.cleaning import WORD
 from training.config import Recipe
+from training.corpus import read_tsv
 from training.data import open_indexes, tokenizers
 from training.files import write_bytes, write_json
 from training.initial import INITIAL
@@ -29,6 +32,9 @@ BEAM_SIZE = 5
 EXAMPLES = 20
 OUTPUTS = "test.translated.txt"
 CHUNK = 256
+LENGTHS = (10, 20, 40, 10**9)
+"""Longest source of each group whose BLEU is told apart, in words."""
+
 SEEN = 20
 """A length counts as seen in training when at least so many sources are that long or longer."""
 
@@ -42,6 +48,19 @@ def scores(outputs: list[str], references: list[str], language: str) -> dict[str
     for name, metric in metrics.items():
         score = metric.corpus_score(outputs, [references])
         found[name] = {"score": round(score.score, 2), "signature": str(metric.get_signature())}
+    return found
+
+
+def by_length(sources: list[str], outputs: list[str], references: list[str], language: str) -> list[dict[str, Any]]:
+    """BLEU by the length of the source in words (a Han character is one); lengths that do not occur are left out."""
+    metric = BLEU(tokenize=bleu_tokenizer(language))
+    found = []
+    for low, high in pairwise((0, *LENGTHS)):
+        at = [i for i, source in enumerate(sources) if low < len(WORD.findall(source)) <= high]
+        if at:
+            score = metric.corpus_score([outputs[i] for i in at], [[references[i] for i in at]]).score
+            words = f"{low + 1} to {high}" if high < LENGTHS[-1] else f"{low + 1} and more"
+            found.append({"words": words, "pairs": len(at), "bleu": round(score, 2)})
     return found
 
 
@@ -95,26 +114,49 @@ def evaluate(recipe: Recipe, folder: Path) -> dict[str, Any]:
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
     weights, best = load_best(recipe, folder)
-    pairs = [line.split("\t") for line in (folder / "test.tsv").read_text("utf-8").split("\n") if line]
-    sources, references = [p[0] for p in pairs], [p[1] for p in pairs]
+    sources, references = read_sides(folder / "test.tsv")
     stored = build_translator(recipe, folder, dequantise(quantise(weights)))
     outputs = translate_all(stored, sources, "test, as stored")
     write_bytes(folder / OUTPUTS, "".join(f"{one}\n" for one in outputs).encode())
+    also = {one.name: _also(recipe, folder / one.copy, stored) for one in recipe.data.also_test}
     exact = translate_all(build_translator(recipe, folder, weights), sources, "test, fp32")
     report: dict[str, Any] = {
-        "pairs": len(pairs),
+        "pairs": len(sources),
         "beam_size": BEAM_SIZE,
         "update": best["update"],
         **scores(outputs, references, recipe.target),
         "fp32_bleu": round(BLEU(tokenize=bleu_tokenizer(recipe.target)).corpus_score(exact, [references]).score, 2),
+        "by_length": by_length(sources, outputs, references, recipe.target),
+        "also": also,
         "validation": {"bleu_greedy": round(best["bleu"], 2), "loss": round(best["loss"], 4)},
         "examples": _examples(sources, references, outputs),
     }
     write_json(folder / "evaluation.json", report)
     for name in ("bleu", "chrf", "ter"):
         print(f"{name.upper():5} {report[name]['score']:6.2f}  {report[name]['signature']}")
-    print(f"BLEU of the fp32 weights {report['fp32_bleu']:.2f}; {len(pairs)} pairs, beam {BEAM_SIZE}")
+    print(f"BLEU of the fp32 weights {report['fp32_bleu']:.2f}; {len(sources)} pairs, beam {BEAM_SIZE}")
+    for name, found in {"test": report, **also}.items():
+        groups = "; ".join(f"{one['words']} words {one['bleu']:.2f} ({one['pairs']:,})" for one in found["by_length"])
+        print(f"{name}: BLEU {found['bleu']['score']:.2f}, by length of the source: {groups}")
     return report
+
+
+def read_sides(path: Path) -> tuple[list[str], list[str]]:
+    """Sources and targets of a test file of a run folder."""
+    pairs = list(read_tsv(path))
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def _also(recipe: Recipe, path: Path, translator: Translator) -> dict[str, Any]:
+    """Scores on one more test file."""
+    sources, references = read_sides(path)
+    outputs = translate_all(translator, sources, path.stem)
+    write_bytes(path.with_suffix(".translated.txt"), "".join(f"{one}\n" for one in outputs).encode())
+    return {
+        "pairs": len(sources),
+        **scores(outputs, references, recipe.target),
+        "by_length": by_length(sources, outputs, references, recipe.target),
+    }
 
 
 def translate_all(translator: Translator, sources: list[str], title: str, beam_size: int = BEAM_SIZE) -> list[str]:

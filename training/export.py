@@ -111,6 +111,24 @@ def _commit() -> str:
     return found.stdout.strip()
 
 
+def _by_length(evaluation: dict[str, Any]) -> str:
+    """A table of every test file's BLEU by the length of the source."""
+    files = {"test file": evaluation, **evaluation["also"]}
+    lengths = list(dict.fromkeys(one["words"] for found in files.values() for one in found["by_length"]))
+    lengths.sort(key=lambda words: int(words.split()[0]))
+    rows = []
+    for name, found in files.items():
+        by_words = {one["words"]: f"{one['bleu']:.1f} ({one['pairs']:,})" for one in found["by_length"]}
+        cells = [
+            name,
+            f"{found['bleu']['score']:.2f} ({found['pairs']:,})",
+            *(by_words.get(one, "") for one in lengths),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    head = ["", "all", *(f"{words} words" for words in lengths)]
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows])
+
+
 def _readme(recipe: Recipe, card: dict[str, Any]) -> str:
     evaluation, data = card["evaluation"], card["data"]
     rows = "\n".join(
@@ -147,6 +165,10 @@ On the test file ({evaluation["pairs"]} pairs), beam {evaluation["beam_size"]}, 
 | metric | score | sacreBLEU signature |
 |---|---|---|
 {rows}
+
+BLEU by the length of the source, and the sentences in brackets:
+
+{_by_length(evaluation)}
 
 ## As it comes
 

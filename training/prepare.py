@@ -11,7 +11,7 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,9 @@ def prepare(recipe: Recipe, folder: Path) -> None:
     counts = dict.fromkeys(_PARTS, 0)
     for name in ("valid", "test"):
         if recipe.data.paths(name):
-            counts[name] = _copy(recipe, name, folder / f"{name}.tsv", held_out)
+            counts[name] = _copy(recipe, name, recipe.data.paths(name), folder / f"{name}.tsv", held_out)
+    for also in recipe.data.also_test:
+        _copy(recipe, also.name, recipe.data.places(also.test), folder / also.copy, held_out)
     clean, places = folder / "clean.tmp", [folder / f"{name}.digests.tmp" for name in _COLUMNS]
     try:
         read, dropped, sizes = _clean(recipe, held_out, clean, places)
@@ -90,9 +92,8 @@ def prepare(recipe: Recipe, folder: Path) -> None:
     print(table(found))
 
 
-def _copy(recipe: Recipe, name: Literal["valid", "test"], path: Path, held_out: tuple[set[int], set[int]]) -> int:
+def _copy(recipe: Recipe, name: str, given: tuple[Path, ...], path: Path, held_out: tuple[set[int], set[int]]) -> int:
     """Write a given validation or test file as it is, and remember its sentences."""
-    given = recipe.data.paths(name)
     count = 0
     with replacing(path) as file:
         for pair in read_pairs(given, swap=recipe.data.swap, languages=(recipe.source, recipe.target)):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import sacrebleu
-from sacrebleu.metrics import BLEU
 
 from nmt.drawing import safe
 from nmt.translator import Translator
@@ -16,11 +15,9 @@ from training.evaluation import OUTPUTS
 from training.files import read_json, write_bytes
 from training.journal import read_log
 from training.page import chart, facts, heatmaps, page, table
-from training.validation import bleu_tokenizer
 
 REPORT = "report.html"
 _SHOWN = 6
-_BINS = (5, 10, 15, 20, 30, 50, 10**9)
 
 
 def report(recipe: Recipe, folder: Path) -> None:
@@ -43,7 +40,7 @@ def report(recipe: Recipe, folder: Path) -> None:
         }
     )
     body += f'<p class="soft">{safe(evaluation["bleu"]["signature"])}</p>\n<h2>Learning</h2>\n<div class="charts">\n'
-    body += _curves(log) + "</div>\n<h2>BLEU by length of the source</h2>\n" + _by_length(recipe, pairs, outputs)
+    body += _curves(log) + "</div>\n<h2>BLEU by length of the source</h2>\n" + _by_length(evaluation)
     body += _sentences(recipe, folder, pairs, outputs)
     body += "<h2>What cleaning dropped</h2>\n" + _cleaning(read_json(folder / "cleaning.json") or {})
     settings = json.dumps(read_json(folder / "recipe.json"), ensure_ascii=False, indent=2)
@@ -81,23 +78,13 @@ def _curves(log: list[dict[str, Any]]) -> str:
     )
 
 
-def _by_length(recipe: Recipe, pairs: list[list[str]], outputs: list[str]) -> str:
-    metric = BLEU(tokenize=bleu_tokenizer(recipe.target))
-    rows = []
-    low = 1
-    for high in _BINS:
-        at = [index for index, pair in enumerate(pairs) if low <= _length(pair[0]) <= high]
-        if at:
-            score = metric.corpus_score([outputs[i] for i in at], [[pairs[i][1] for i in at]]).score
-            rows.append(
-                [
-                    f"{low} to {high} words" if high < _BINS[-1] else f"{low} words and more",
-                    str(len(at)),
-                    f"{score:.1f}",
-                ]
-            )
-        low = high + 1
-    return table(["length", "sentences", "BLEU"], rows)
+def _by_length(evaluation: dict[str, Any]) -> str:
+    rows = [
+        [name, f"{one['words']} words", f"{one['pairs']:,}", f"{one['bleu']:.1f}"]
+        for name, found in {"test": evaluation, **evaluation["also"]}.items()
+        for one in found["by_length"]
+    ]
+    return table(["file", "length", "sentences", "BLEU"], rows)
 
 
 def _length(text: str) -> int:

@@ -232,8 +232,14 @@ STAGES = (
     Stage(
         "prepare",
         lambda recipe, place: [_without(recipe.to_dict()["data"], "folder"), recipe.to_dict()["cleaning"]],
-        lambda recipe, place: [path for name in ("train", "valid", "test") for path in recipe.data.paths(name)],
-        _names("train.tsv", "valid.tsv", "test.tsv", "cleaning.json"),
+        lambda recipe, place: [
+            *(path for name in ("train", "valid", "test") for path in recipe.data.paths(name)),
+            *(path for also in recipe.data.also_test for path in recipe.data.places(also.test)),
+        ],
+        lambda recipe, place: [
+            *(place.folder / name for name in ("train.tsv", "valid.tsv", "test.tsv", "cleaning.json")),
+            *(place.folder / also.copy for also in recipe.data.also_test),
+        ],
         _prepare,
     ),
     Stage(
@@ -283,7 +289,10 @@ STAGES = (
     Stage(
         "evaluate",
         lambda recipe, place: [recipe.source, recipe.target, recipe.training.keep],
-        _with_vocabulary("test.tsv", "checkpoints/best.safetensors"),
+        lambda recipe, place: [
+            *_with_vocabulary("test.tsv", "checkpoints/best.safetensors")(recipe, place),
+            *(place.folder / also.copy for also in recipe.data.also_test),
+        ],
         _names("evaluation.json"),
         _evaluate,
     ),

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from nmt.alignment import AttentionMatrix, Token
+from nmt.bundle import ModelBundle
 from nmt.errors import CorpusError
+from tests.nmt.conftest import save_bundle
+from training.__main__ import main
 from training.align_eval import (
     GoldPair,
     alignment_score,
@@ -85,3 +88,26 @@ def test_a_target_word_is_linked_to_what_it_looked_at_most_and_to_nothing_if_tha
 
     links = attention_links(Fake(), [(("red", "car"), ("voiture", "rouge", "là"))])  # type: ignore[arg-type]
     assert links == [{(1, 0), (0, 1)}]
+
+
+def test_scores_stand_on_the_cards_of_both_models(tmp_path: Path) -> None:
+    models = [save_bundle(tmp_path / name / "1") for name in ("xx-yy", "yy-xx")]
+    text, gold = files(tmp_path, "the cat ||| a dog\n", "1-1 2-2\n")
+    before = [(model / "model.safetensors").read_bytes() for model in models]
+    places = ["--text", str(text), "--gold", str(gold)]
+    for name in ("first", "second", "second"):
+        assert main(["align-eval", str(models[0]), "--reverse", str(models[1]), *places, "--card", name]) == 0
+    for model, weights in zip(models, before, strict=True):
+        bundle = ModelBundle.load(model)
+        assert list(bundle.card["alignment"]) == ["first", "second"]
+        assert set(bundle.card["alignment"]["second"]) == {
+            "pairs",
+            "alone",
+            "intersection",
+            "union",
+            "grow-diag-final-and",
+        }
+        readme = (model / "README.md").read_text("utf-8")
+        assert readme.count("## Alignment") == 1
+        assert readme.count("| second | 1 | alone |") == 1
+        assert (model / "model.safetensors").read_bytes() == weights

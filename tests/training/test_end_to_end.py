@@ -37,6 +37,10 @@ train = "toy.tsv"
 valid_size = 40
 test_size = 40
 
+[[data.also_test]]
+name = "dogs"
+test = "dogs.tsv"
+
 [units]
 size = 100
 coverage = 1.0
@@ -76,6 +80,8 @@ def published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     words = itertools.product(DETERMINERS, ADJECTIVES, NOUNS, VERBS)
     pairs = [f"{d} {a} {n} {v} .\t{DETERMINERS[d]} {NOUNS[n]} {ADJECTIVES[a]} {VERBS[v]} .\n" for d, a, n, v in words]
     random.Random(1).shuffle(pairs)
+    dogs = [pair for pair in pairs if " dog " in pair][:6]
+    (tmp_path / "dogs.tsv").write_text("".join(dogs) + "my dog the dog the dog this dog the dog waits .\tmon chien .\n")
     (tmp_path / "toy.tsv").write_text("".join(pairs), encoding="utf-8")
     (tmp_path / "toy.toml").write_text(RECIPE)
     assert main(["run", "toy.toml", "--models", "models"]) == 0, capsys.readouterr().err
@@ -83,7 +89,16 @@ def published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 
 
 def test_a_corpus_becomes_a_translation_and_its_heatmap(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert json.loads(Path("runs/toy/evaluation.json").read_text("utf-8"))["bleu"]["score"] > 90
+    evaluation = json.loads(Path("runs/toy/evaluation.json").read_text("utf-8"))
+    assert evaluation["bleu"]["score"] > 90
+    dogs = evaluation["also"]["dogs"]
+    assert (dogs["pairs"], [one["pairs"] for one in dogs["by_length"]]) == (7, [6, 1])
+    assert dogs["by_length"][0]["bleu"] > 50 > dogs["by_length"][1]["bleu"]
+    seen = {line.split("\t")[0] for line in Path("runs/toy/train.tsv").read_text("utf-8").splitlines()}
+    assert not seen & set(Path("runs/toy/test.dogs.tsv").read_text("utf-8").replace("\t", "\n").splitlines())
+    card = (published / "toy" / "1" / "README.md").read_text("utf-8")
+    assert "| dogs | " in card
+    assert "|  | all | 1 to 10 words | 11 to 20 words |" in card
     pairs = [line.split("\t") for line in Path("runs/toy/test.tsv").read_text("utf-8").splitlines()]
     report = Path("runs/toy/report.html").read_text("utf-8")
     for part in (
