@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmt.options import Sampling
+from nmt.scripted import scripted
 
 _BLOCK = 64
 """Columns whose maximum is taken first on the CPU."""
@@ -84,23 +85,26 @@ def stack(parts: Sequence[Candidates]) -> Candidates:
 
 def most_likely(log_probabilities: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` largest of every row (R, U), best first, and their columns: (R, count) each."""
-    columns = log_probabilities.shape[1]
-    if log_probabilities.device.type != "cpu":
+    if log_probabilities.device.type != "cpu" or count * 8 > log_probabilities.shape[1] // _BLOCK:
         return log_probabilities.topk(count, dim=1)
-    whole = columns // _BLOCK
-    if count * 8 > whole:
-        return log_probabilities.topk(count, dim=1)
-    # the largest `count` lie in the `count` blocks with the largest maxima: a cheap pass over everything,
-    # then top-k of a few hundred
-    blocked = log_probabilities[:, : whole * _BLOCK].view(-1, whole, _BLOCK)
-    blocks = blocked.amax(dim=2).topk(count, dim=1).indices  # (R, count)
-    within = torch.arange(_BLOCK)
-    at = (blocks[:, :, None] * _BLOCK + within).flatten(1)  # (R, count * _BLOCK)
-    if rest := columns - whole * _BLOCK:
-        last = torch.arange(columns - rest, columns).expand(len(at), -1)
+    return _of_blocks(log_probabilities, count)
+
+
+@scripted
+def _of_blocks(values: Tensor, count: int, block: int = _BLOCK) -> tuple[Tensor, Tensor]:
+    """The same by a cheap pass over everything and top-k of a few hundred.
+
+    The largest `count` lie in the `count` blocks with the largest maxima.
+    """
+    columns = values.size(1)
+    whole = columns // block
+    blocks = values[:, : whole * block].view(-1, whole, block).amax(dim=2).topk(count, dim=1)[1]  # (R, count)
+    at = (blocks[:, :, None] * block + torch.arange(block)).flatten(1)  # (R, count * block)
+    if columns > whole * block:
+        last = torch.arange(whole * block, columns).expand(values.size(0), -1)
         at = torch.cat((at, last), dim=1)
-    values, chosen = log_probabilities.gather(1, at).topk(count, dim=1)
-    return values, at.gather(1, chosen)
+    found, chosen = values.gather(1, at).topk(count, dim=1)
+    return found, at.gather(1, chosen)
 
 
 def drawn(log_probabilities: Tensor, sampling: Sampling, uniforms: NDArray[np.float32]) -> tuple[Tensor, Tensor]:

@@ -16,8 +16,22 @@ from nmt.config import PAD, ModelConfig
 from nmt.context import AttentionContext
 from nmt.decoder import Conditional, DecoderState, InputFeeding, Parallel, Step
 from nmt.encoder import EncoderOutput
-from nmt.fixed_point import LANES, FixedSource, FixedState, Int8Linear, by_rows, lstm, sigmoid, to_grid
+from nmt.fixed_point import (
+    LANES,
+    FixedSource,
+    FixedState,
+    Int8Linear,
+    Packed,
+    attend,
+    by_rows,
+    lstm,
+    pack,
+    product,
+    sigmoid,
+    to_grid,
+)
 from nmt.model import Seq2Seq
+from nmt.scripted import scripted
 
 _FEW_ROWS = 8
 """Rows up to which products are bound by reading weights: one with twice the weights costs less than two,
@@ -64,8 +78,8 @@ class _EncoderLayer:
         weight, bias = (torch.cat([layer[part] for layer in layers]) for part in (0, 2))  # (D 4h, I)
         self.table = None if embedding is None else functional.linear(embedding, weight, bias).half()
         self.inputs = Int8Linear(2 * weight, bias, scale=0.5 * reach / 63) if embedding is None else None
-        self.hidden = [Int8Linear(2 * layer[1], None) for layer in layers]
-        self.together = Int8Linear(2 * torch.cat([layer[1] for layer in layers]), None)
+        self.ways = [pack(2 * layer[1], None) for layer in layers]
+        self.together = pack(2 * torch.cat([layer[1] for layer in layers]), None)
 
     def enter(self, below: Tensor) -> Tensor:
         """What the input adds to the gates: ids (N,), or states (N, I), -> (D, N, 4h)."""
@@ -74,18 +88,49 @@ class _EncoderLayer:
         else:
             assert self.table is not None
             entering = self.table.index_select(0, below).float()
-        return entering.view(len(entering), len(self.hidden), -1).transpose(0, 1)
+        return entering.view(len(entering), len(self.ways), -1).transpose(0, 1)
 
-    def gates(self, hidden: Tensor, entering: Tensor) -> Tensor:
-        """W h + entering, of every direction: (D, n, h), (D, n, 4h) -> (D, n, 4h)."""
-        directions, rows, _ = hidden.shape
-        gates = torch.empty(entering.shape)
-        if directions > 1 and directions * rows <= _FEW_ROWS:
-            every = self.together(hidden.flatten(0, 1)).view(directions, rows, directions, -1)
-            return torch.add(every.diagonal(dim1=0, dim2=2).permute(2, 0, 1), entering, out=gates)
-        for linear, own, added, out in zip(self.hidden, hidden, entering, gates, strict=True):
-            torch.add(linear(own), added, out=out)
-        return gates
+
+@scripted
+def _gates(hidden: Tensor, entering: Tensor, ways: list[Packed], together: Packed, few_rows: int = _FEW_ROWS) -> Tensor:
+    """W h + entering, of every direction: (D, n, h), (D, n, 4h) -> (D, n, 4h)."""
+    directions, rows = hidden.size(0), hidden.size(1)
+    gates = torch.empty_like(entering, memory_format=torch.contiguous_format)
+    if directions > 1 and directions * rows <= few_rows:
+        every = product(hidden.flatten(0, 1), together).view(directions, rows, directions, -1)
+        return torch.add(every.diagonal(dim1=0, dim2=2).permute(2, 0, 1), entering, out=gates)
+    for way, packed in enumerate(ways):
+        torch.add(product(hidden[way], packed), entering[way], out=gates[way])
+    return gates
+
+
+@scripted
+def _run(entering: Tensor, running: list[int], ways: list[Packed], together: Packed, threads: int) -> Tensor:
+    """All steps of one layer: (D, S, B, 4h) -> halved states (D, S, B, h), zero at padding.
+
+    Args:
+        entering: What the input adds to the gates, longest sentence first.
+        running: Sentences that are not over, step by step.
+        ways: The hidden weights of each direction.
+        together: Those of all, one below the other.
+        threads: As for `sigmoid`.
+    """
+    directions, width, sentences, gates_size = entering.shape
+    size = gates_size // 4
+    cell = torch.zeros([directions, sentences, size])
+    if running[-1] == sentences:  # nobody is over before the others: no slices to cut
+        outputs: list[Tensor] = []
+        for step, added in enumerate(entering.unbind(1)):
+            gates = _gates(outputs[-1], added, ways, together) if step else added.contiguous()
+            hidden, cell = lstm(gates, cell, threads)
+            outputs.append(hidden)
+        return torch.stack(outputs, dim=1)
+    states = torch.zeros([directions, width, sentences, size])
+    for step, count in enumerate(running):
+        added = entering[:, step, :count]
+        gates = _gates(states[:, step - 1, :count], added, ways, together) if step else added.contiguous()
+        _, cell = lstm(gates, cell[:, :count], threads, states[:, step, :count])
+    return states
 
 
 class _Encoder:
@@ -93,7 +138,6 @@ class _Encoder:
 
     def __init__(self, model: Seq2Seq) -> None:
         config = model.config
-        self.size = config.encoder_size
         self.residual = config.residual
         self.reach = [reach(config, layers) for layers in range(config.encoder_layers + 1)]
         self.step = 2.0 ** (math.ceil(math.log2(self.reach[-1])) - 11)  # 2^23 of it and of the weights' make reach
@@ -119,7 +163,8 @@ class _Encoder:
         for index, layer in enumerate(self.layers):
             forward, *backward = layer.enter(below)
             entering = torch.stack((forward, *(way[turned] for way in backward)))  # (D, S B, 4h)
-            states = self._run(layer, entering.view(len(entering), width, sentences, -1), running).flatten(1, 2)
+            entering = entering.view(len(entering), width, sentences, -1)
+            states = _run(entering, running, layer.ways, layer.together, torch.get_num_threads()).flatten(1, 2)
             finals.append(torch.cat([own[last] for own in states], dim=-1))
             forward, *backward = states
             above = torch.cat((forward, *(own[turned] for own in backward)), dim=-1)  # (S B, M)
@@ -129,23 +174,85 @@ class _Encoder:
         memory = to_grid(2 * below, self.step).view(width, sentences, -1)
         return EncoderOutput(memory.transpose(0, 1)[back], 2 * torch.stack(finals)[:, back], mask)
 
-    def _run(self, layer: _EncoderLayer, entering: Tensor, running: list[int]) -> Tensor:
-        """All steps of one layer: (D, S, B, 4h) -> halved states (D, S, B, h), zero at padding."""
-        directions, width, sentences, _ = entering.shape
-        cell = entering.new_zeros(directions, sentences, self.size)
-        if running[-1] == sentences:  # nobody is over before the others: no slices to cut
-            outputs: list[Tensor] = []
-            for gates in entering.unbind(1):
-                gates = layer.gates(outputs[-1], gates) if outputs else gates.contiguous()
-                hidden, cell = lstm(gates, cell)
-                outputs.append(hidden)
-            return torch.stack(outputs, dim=1)
-        states = entering.new_zeros(directions, width, sentences, self.size)
-        for step, count in enumerate(running):
-            gates = entering[:, step, :count]
-            gates = layer.gates(states[:, step - 1, :count], gates) if step else gates.contiguous()
-            _, cell = lstm(gates, cell[:, :count], states[:, step, :count])
-        return states
+
+@scripted
+def _attend(
+    queries: Tensor, sentences: int, memory: Tensor, keys: Tensor, bias: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Halved queries (R, H) -> contexts (R, M) in the range of the products, weights (R, S)."""
+    context, weights = attend(queries.view(sentences, -1, queries.size(1)), memory, keys, bias)
+    return context.flatten(0, 1).mul_(scale), weights.flatten(0, 1)
+
+
+@scripted
+def _decode(
+    tokens: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    feed: Tensor | None,
+    source: tuple[Tensor, Tensor, Tensor],
+    table: Tensor,
+    layers: list[Packed],
+    readout: Packed,
+    wiring: str,
+    residual: bool,
+    memory_scale: float,
+    threads: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One step of every row.
+
+    Args:
+        tokens: Ids, shape (R,).
+        hidden: As in `FixedState`.
+        cell: As in `FixedState`.
+        feed: Halved features of the step before, (R, E), with input feeding.
+        source: Memory, keys and bias of `FixedSource`.
+        table: What embeddings add to the gates of the first layer, (V, 4H).
+        layers: The products of the layers.
+        readout: The product of the features.
+        wiring: Of `ModelConfig`.
+        residual: Of `ModelConfig`.
+        memory_scale: Brings a context into the range of the products.
+        threads: As for `sigmoid`.
+
+    Returns:
+        Features (R, E) from 0 to 1, attention (R, S), hidden and cell states.
+    """
+    memory, keys, bias = source
+    size = hidden.size(1) // len(layers)
+    sentences = memory.size(0)
+    context, weights = hidden, hidden
+    entering: list[Tensor] = []  # beside what comes from below
+    if feed is not None:
+        entering = [feed]
+    if wiring == "conditional":
+        context, weights = _attend(hidden[:, -size:], sentences, memory, keys, bias, memory_scale)
+        entering = [context]
+    states: list[Tensor] = []
+    after: list[Tensor] = []
+    for index, packed in enumerate(layers):
+        below = states if residual else states[-1:]
+        own = hidden[:, index * size : (index + 1) * size]
+        gates = product(torch.cat(below + entering + [own], dim=1), packed)
+        if index == 0:
+            gates.add_(table.index_select(0, tokens))
+        state, changed = lstm(gates, cell[:, index * size : (index + 1) * size], threads)
+        states.append(state)
+        after.append(changed)
+        if index == 0 and wiring == "parallel":
+            context, weights = _attend(state, sentences, memory, keys, bias, memory_scale)
+            entering = [context]
+        elif index == 0 and wiring == "input_feeding":
+            entering = []
+    if wiring == "input_feeding":
+        queries = torch.stack(states).sum(dim=0) if residual else states[-1]
+        context, weights = _attend(queries, sentences, memory, keys, bias, memory_scale)
+    states.append(context)
+    together = torch.cat(states, dim=1)  # (R, L H + M)
+    width = size * len(layers)
+    unread = 0 if residual else width - size
+    feature = sigmoid(product(together[:, unread:].contiguous(), readout), threads)
+    return feature, weights, together[:, :width], torch.cat(after, dim=1)
 
 
 class FixedPointModel:
@@ -169,20 +276,18 @@ class FixedPointModel:
         if config.score == "general":
             self.key = Int8Linear(2 * decoder.context.attention.key.weight, None, scale=memory_scale)
         stacks = (wiring.bottom, wiring.upper) if isinstance(wiring, Parallel) else (wiring.stack,)
-        self.layers: list[Int8Linear] = []
+        self.layers: list[Packed] = []
         for index, layer in enumerate(layer for stack in stacks for layer in stack.layers):
             weight, hidden_weight, bias = _layer(layer)
             if not index:  # a table, (V, 4H), of what embeddings come to
                 below, extra = weight[:, : config.embedding_size], weight[:, config.embedding_size :]
                 self.table = functional.linear(decoder.embedding.weight.detach(), below, bias).half()
                 factor = 1 if config.wiring == "input_feeding" else self.memory_reach
-                self.layers.append(Int8Linear(2 * torch.cat((factor * extra, hidden_weight), dim=1), None))
+                self.layers.append(pack(2 * torch.cat((factor * extra, hidden_weight), dim=1), None))
             else:
-                self.layers.append(
-                    Int8Linear(torch.cat((self._reading(index, weight), 2 * hidden_weight), dim=1), bias)
-                )
+                self.layers.append(pack(torch.cat((self._reading(index, weight), 2 * hidden_weight), dim=1), bias))
         weight, bias = 2 * wiring.readout.weight.detach(), 2 * wiring.readout.bias
-        self.readout = Int8Linear(self._reading(config.decoder_layers, weight), bias)
+        self.readout = pack(self._reading(config.decoder_layers, weight), bias)
         # a feature is tanh = 2 s - 1 of a sigmoid s, and W (2 s - 1) + b = 2 W s + (b - W 1)
         weight, bias = decoder.output.weight.detach(), decoder.output.bias.detach()
         self.bias = bias - weight.sum(dim=1)
@@ -208,7 +313,9 @@ class FixedPointModel:
         lengths = encoded.mask.sum(dim=1)
         mean = self.config.bridge == "mean"
         summary = encoded.memory.sum(dim=1) / lengths[:, None] if mean else encoded.final[-1]
-        halved = summary / 2 if self.bridge is None else sigmoid(self.bridge(summary)).sub_(0.5)
+        halved = (
+            summary / 2 if self.bridge is None else sigmoid(self.bridge(summary), torch.get_num_threads()).sub_(0.5)
+        )
         if self.key is None:
             factor = self.config.decoder_size**-0.5 if self.config.score == "scaled_dot" else 1.0
             keys = encoded.memory * (2 * factor)
@@ -223,44 +330,25 @@ class FixedPointModel:
 
     def step(self, tokens: Tensor, state: DecoderState, vocabulary: Tensor | None = None) -> Step:
         """Read one unit of every row, shape (R,), and predict the next; as `DecodingModel.step`."""
-        config = self.config
+        config, source = self.config, state.context
         assert state.recurrent.cell is not None
-        hidden = torch.split(state.recurrent.hidden, config.decoder_size, dim=1)
-        cells = torch.split(state.recurrent.cell, config.decoder_size, dim=1)
-        entering = () if state.feed is None else (state.feed,)  # beside what comes from below
-        if config.wiring == "conditional":
-            context, weights = self._attend(hidden[-1], state)
-            entering = (context,)
-        states: list[Tensor] = []
-        after: list[Tensor] = []
-        for linear, own, cell in zip(self.layers, hidden, cells, strict=True):
-            below = states if config.residual else states[-1:]
-            gates = linear(torch.cat((*below, *entering, own), dim=1))
-            if not states:
-                gates.add_(self.table.index_select(0, tokens))
-            own, cell = lstm(gates, cell)
-            states.append(own)
-            after.append(cell)
-            if len(states) == 1 and config.wiring == "parallel":
-                context, weights = self._attend(own, state)
-                entering = (context,)
-            elif len(states) == 1 and config.wiring == "input_feeding":
-                entering = ()
-        if config.wiring == "input_feeding":
-            context, weights = self._attend(torch.stack(states).sum(dim=0) if config.residual else states[-1], state)
-        together = torch.cat((*states, context), dim=1)  # (R, L H + M)
-        width = together.shape[1] - context.shape[1]
-        unread = 0 if config.residual else width - config.decoder_size
-        feature = sigmoid(self.readout(together[:, unread:].contiguous()))
-        recurrent = FixedState(together[:, :width], torch.cat(after, dim=1))
+        assert isinstance(source, FixedSource)
+        feature, weights, hidden, cell = _decode(
+            tokens,
+            state.recurrent.hidden,
+            state.recurrent.cell,
+            state.feed,
+            (source.memory, source.keys, source.bias),
+            self.table,
+            self.layers,
+            self.readout,
+            config.wiring,
+            config.residual,
+            0.5 / self.memory_reach,
+            torch.get_num_threads(),
+        )
         feed = None if state.feed is None else feature - 0.5
-        return Step(self._logits(feature, vocabulary), weights, state.after(recurrent, feed))
-
-    def _attend(self, queries: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
-        """Halved queries (R, H) -> contexts (R, M) in the range of the products, weights (R, S)."""
-        attended = state.context.read(queries.view(state.sentences, -1, queries.shape[1]))
-        assert attended.weights is not None
-        return attended.context.flatten(0, 1).mul_(0.5 / self.memory_reach), attended.weights.flatten(0, 1)
+        return Step(self._logits(feature, vocabulary), weights, state.after(FixedState(hidden, cell), feed))
 
     def _logits(self, feature: Tensor, vocabulary: Tensor | None) -> Tensor:
         """Logits (R, V), or (R, U): then in fp32, which sums these whole numbers exactly and needs no packing."""

@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ from typing_extensions import override
 
 from nmt.attention import Attended
 from nmt.cells import RecurrentState
+from nmt.scripted import scripted
 
 LANES = 32
 """Floats that torch's vector loops take at once: two AVX-512 registers; the other vectors divide it."""
@@ -39,37 +41,59 @@ LANES = 32
 _GRAIN = 32768
 """Elements up to which torch stays on one thread (`at::internal::GRAIN_SIZE`)."""
 
+if TYPE_CHECKING:
+    Packed = Any
+else:
+    Packed = torch.classes.quantized.LinearPackedParamsBase
+    """A matrix as FBGEMM wants it, with its bias."""
+
 _QUERY_STEP = 2.0**-8
 _WEIGHT_STEP = 2.0**-12
 """Grids of queries, |q| <= 1/2, and of attention weights, where sums need them exact."""
 
 
+@scripted
+def product(inputs: Tensor, packed: Packed, scale: float = 0.5 / 63, zero_point: int = 64) -> Tensor:
+    """X (R, I) -> x W^T + b (R, O), fp32 in and out.
+
+    Args:
+        inputs: In range, or sums of two products may overflow.
+        packed: W and b.
+        scale: Step of the quantised input, which has 127 of them.
+        zero_point: The step at which the input is 0: 64 for signed input, 0 for input from 0 up.
+    """
+    multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+    return multiply(inputs, scale, zero_point, packed)  # type: ignore[no-any-return]
+
+
 class Int8Linear:
-    """x (R, I) -> x W^T + b (R, O), fp32 in and out.
+    """A product with its input's range.
 
     Args:
         weight: Shape (O, I); kept as int8 with one scale for each row.
         bias: Shape (O,).
-        scale: Step of the quantised input, which has 127 of them.
-        zero_point: The step at which the input is 0: 64 for signed input, 0 for input from 0 up.
+        scale: See `product`.
+        zero_point: See `product`.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, *, scale: float = 0.5 / 63, zero_point: int = 64) -> None:
         self.scale = scale
         self.zero_point = zero_point
-        whole, scales = by_rows(weight)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch means to drop quantised tensors: docs/decisions/cpu-runtime.md
-            zeros = torch.zeros(len(scales), dtype=torch.int64)
-            rows = torch._make_per_channel_quantized_tensor(whole, scales.double(), zeros, 0)
-            self.packed = torch.ops.quantized.linear_prepack(rows, None if bias is None else bias.detach())
+        self.packed = pack(weight, bias)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """The product; inputs must lie in range, or sums of two products may overflow."""
-        return _PRODUCT(inputs, self.scale, self.zero_point, self.packed)  # type: ignore[no-any-return]
+        """The product."""
+        return product(inputs, self.packed, self.scale, self.zero_point)
 
 
-_PRODUCT = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+def pack(weight: Tensor, bias: Tensor | None) -> Packed:
+    """W (O, I) as int8 with one scale for each row, and b (O,)."""
+    whole, scales = by_rows(weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch means to drop quantised tensors: docs/decisions/cpu-runtime.md
+        zeros = torch.zeros(len(scales), dtype=torch.int64)
+        rows = torch._make_per_channel_quantized_tensor(whole, scales.double(), zeros, 0)
+        return torch.ops.quantized.linear_prepack(rows, None if bias is None else bias.detach())
 
 
 def by_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,40 +102,70 @@ def by_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (weight.detach() / scales[:, None]).round().to(torch.int8), scales
 
 
-def sigmoid(values: Tensor, out: Tensor | None = None) -> Tensor:
-    """Sigmoid of a contiguous tensor, of which each element's depends on that element alone."""
-    out = torch.empty_like(values) if out is None else out
+@scripted
+def sigmoid(values: Tensor, threads: int, out: Tensor | None = None, lanes: int = LANES, grain: int = _GRAIN) -> Tensor:
+    """Sigmoid of a contiguous tensor, of which each element's depends on that element alone.
+
+    Args:
+        values: Any shape.
+        threads: `torch.get_num_threads()`.
+        out: Where to write it, contiguous too; `values` itself is allowed.
+        lanes: Never given.
+        grain: Never given.
+    """
+    result = torch.empty_like(values) if out is None else out
     count = values.numel()
-    shares = min(torch.get_num_threads(), -(-count // _GRAIN))
-    if count % (shares * LANES) == 0:
-        torch.sigmoid(values, out=out)
+    shares = min(threads, -(-count // grain))
+    if count % (shares * lanes) == 0:
+        torch.sigmoid(values, out=result)
     else:  # a thread's share would end within a vector: take shares of our own
-        for part, part_out in zip(torch.split(values.view(-1), _GRAIN), torch.split(out.view(-1), _GRAIN), strict=True):
-            torch.sigmoid(part, out=part_out)
-    return out
+        parts = torch.split(values.view(-1), grain)
+        for place, part_out in enumerate(torch.split(result.view(-1), grain)):
+            torch.sigmoid(parts[place], out=part_out)
+    return result
 
 
+@scripted
 def to_grid(values: Tensor, step: float) -> Tensor:
     """The nearest multiples of `step`, a power of two, for |values| below 2^21 steps."""
-    magic = 1.5 * 2**23 * step  # floats of this size are a step apart
+    magic = 1.5 * 8388608.0 * step  # floats of this size, 2^23 steps, are a step apart
     return values.add(magic).sub_(magic)
 
 
-def lstm(gates: Tensor, cell: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+@scripted
+def lstm(gates: Tensor, cell: Tensor, threads: int, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """What an LSTM does after its products.
 
     Args:
         gates: i, f, g, o before the sigmoid, g doubled, shape (..., 4H), contiguous; overwritten.
         cell: Doubled cell state, (..., H).
+        threads: See `sigmoid`.
         out: Where to write the hidden state.
 
     Returns:
         The halved hidden state and the doubled cell state, (..., H).
     """
-    i, f, g, o = sigmoid(gates, gates).chunk(4, dim=-1)
+    i, f, g, o = sigmoid(gates, threads, gates).chunk(4, dim=-1)
     cell = (f * cell).add_(i * g, alpha=4).sub_(i, alpha=2)  # 2 c = f (2 c) + 2 i (2 g - 1)
-    squashed = sigmoid(cell).mul_(o)
-    return torch.sub(squashed, o, alpha=0.5, out=out), cell  # h / 2 = o (sigmoid(2 c) - 1/2)
+    squashed = sigmoid(cell, threads).mul_(o)
+    if out is None:
+        return torch.sub(squashed, o, alpha=0.5), cell  # h / 2 = o (sigmoid(2 c) - 1/2)
+    return torch.sub(squashed, o, alpha=0.5, out=out), cell
+
+
+@scripted
+def attend(
+    queries: Tensor,
+    memory: Tensor,
+    keys: Tensor,
+    bias: Tensor,
+    query_step: float = _QUERY_STEP,
+    weight_step: float = _WEIGHT_STEP,
+) -> tuple[Tensor, Tensor]:
+    """Contexts (B, Q, M) and weights (B, Q, S) of halved queries (B, Q, H); the sources as in `FixedSource`."""
+    scores = torch.baddbmm(bias, to_grid(queries, query_step), keys.transpose(1, 2))
+    weights = scores.softmax(dim=-1)
+    return torch.bmm(to_grid(weights, weight_step), memory), weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +200,7 @@ class FixedSource:
 
     def read(self, queries: Tensor) -> Attended:
         """Attend: queries (B, Q, H), halved."""
-        queries = to_grid(queries, _QUERY_STEP)
-        weights = torch.baddbmm(self.bias, queries, self.keys.transpose(1, 2)).softmax(dim=-1)
-        return Attended(torch.bmm(to_grid(weights, _WEIGHT_STEP), self.memory), weights)
+        return Attended(*attend(queries, self.memory, self.keys, self.bias))
 
     def select(self, sentences: Tensor) -> FixedSource:
         """These sentences, in this order, with no more padding than the longest of them needs."""
