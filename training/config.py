@@ -128,6 +128,7 @@ class TrainingConfig:
             in lower case, or (one in five of them, by whole batches) all in capitals.
         sampling: Cut the text into other units every time: for BPE the probability that a merge is
             left out (Provilkov et al. 2020), for unigram the smoothing of Kudo 2018; 0: off.
+        shortlist: Learn a vocabulary shortlist too, which takes time and some megabytes of the bundle.
         guidance: Weight of a loss that draws attention to the links of a word aligner (Chen et al.
             2016); 0: none. Needs `pip install "interlinear[align]"`.
         max_tokens: Longest side in training, in units; longer pairs are left out and counted.
@@ -158,6 +159,7 @@ class TrainingConfig:
     copy_rate: float = 0.02
     casual_rate: float = 0.0
     sampling: float = 0.0
+    shortlist: bool = True
     guidance: float = 0.0
     max_tokens: int = 120
     validate_every: int = 500

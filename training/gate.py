@@ -15,6 +15,7 @@ from nmt.errors import BundleError, ConfigError
 from nmt.manifest import MANIFEST
 from nmt.translator import Translator
 from training.config import Recipe
+from training.corpus import read_tsv
 from training.evaluation import translate_all
 from training.files import write_bytes
 from training.page import facts, heatmaps, page
@@ -88,7 +89,7 @@ def gate(recipe: Recipe, folder: Path, models: Path, *, force: bool) -> None:
         print(f"  warning: the current version cannot be compared with: {error}")
         return
     new = Translator.load(bundle, device=recipe.training.device)
-    pairs = [line.split("\t") for line in (folder / "test.tsv").read_text("utf-8").split("\n") if line]
+    pairs = list(read_tsv(folder / "test.tsv"))
     sources, references = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     before = translate_all(old, sources, "test, current version")
     after = translate_all(new, sources, "test, new version")
@@ -110,7 +111,7 @@ def comparison(
     title: str,
     verdict: Verdict,
     translators: tuple[Translator, Translator],
-    pairs: list[list[str]],
+    pairs: list[tuple[str, str]],
     before: list[str],
     after: list[str],
 ) -> str:
@@ -133,7 +134,7 @@ def comparison(
     )
     body += "<h2>What changed most</h2>\n"
     for index in changed[:_SHOWN]:
-        source, reference = pairs[index][:2]
+        source, reference = pairs[index]
         scores = [sacrebleu.sentence_chrf(text[index], [reference]).score for text in (before, after)]
         body += (
             f"<article><dl><dt>source</dt><dd>{safe(source)}</dd><dt>reference</dt><dd>{safe(reference)}</dd></dl>\n"

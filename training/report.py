@@ -11,6 +11,7 @@ import sacrebleu
 from nmt.drawing import safe
 from nmt.translator import Translator
 from training.config import Recipe
+from training.corpus import read_tsv
 from training.evaluation import OUTPUTS
 from training.files import read_json, write_bytes
 from training.journal import read_log
@@ -23,7 +24,7 @@ _SHOWN = 6
 def report(recipe: Recipe, folder: Path) -> None:
     """Write `report.html` from what the stages left in the run folder."""
     log, evaluation = read_log(folder), read_json(folder / "evaluation.json")
-    pairs = [line.split("\t") for line in (folder / "test.tsv").read_text("utf-8").split("\n") if line]
+    pairs = list(read_tsv(folder / "test.tsv"))
     outputs = (folder / OUTPUTS).read_text("utf-8").split("\n")[: len(pairs)]
     title = recipe.card.title or f"{recipe.source} to {recipe.target}"
     last: dict[str, Any] = log[-1] if log else {}
@@ -92,7 +93,7 @@ def _length(text: str) -> int:
     return len(words) if len(words) > 1 else max(1, len(text) // 3)  # unspaced scripts: a word is a few characters
 
 
-def _sentences(recipe: Recipe, folder: Path, pairs: list[list[str]], outputs: list[str]) -> str:
+def _sentences(recipe: Recipe, folder: Path, pairs: list[tuple[str, str]], outputs: list[str]) -> str:
     translator = Translator.load(folder / "bundle", device=recipe.training.device)
     scores = [sacrebleu.sentence_chrf(one, [pair[1]]).score for one, pair in zip(outputs, pairs, strict=True)]
     order = sorted(range(len(pairs)), key=lambda index: (scores[index], -len(pairs[index][0])))
@@ -101,7 +102,7 @@ def _sentences(recipe: Recipe, folder: Path, pairs: list[list[str]], outputs: li
     for name, chosen in (("Worst sentences", longer[:_SHOWN]), ("Best sentences", longer[::-1][:_SHOWN])):
         text += f'<h2>{name}</h2>\n<p class="soft">By chrF, of four words and more.</p>\n'
         for index in chosen:
-            source, reference = pairs[index][:2]
+            source, reference = pairs[index]
             picture = heatmaps(translator.translate([source])[0], "")
             text += (
                 f"<article><dl><dt>source</dt><dd>{safe(source)}</dd><dt>reference</dt><dd>{safe(reference)}</dd>"

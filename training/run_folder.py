@@ -16,7 +16,7 @@ from training.files import read_json, sha256, write_json
 HARMLESS = (
     *("run", "card", "data.folder", "training.max_updates", "training.validate_every", "training.patience"),
     *("training.threads", "training.device", "training.checkpoint_seconds"),
-    *("training.max_skipped", "training.tensorboard", "training.keep"),
+    *("training.max_skipped", "training.tensorboard", "training.keep", "training.shortlist"),
     *("training.learning_rate", "training.clip_norm", "training.precision"),  # what helps when the loss is not finite
 )
 """Keys that may change between two runs in one folder without making its checkpoints worthless."""

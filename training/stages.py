@@ -22,7 +22,8 @@ from training.guidance import INDEX, LINKS
 from training.initial import INITIAL
 from training.run_folder import alone, claim, fingerprint_of, keep_checkpoints, read_record, same_data
 
-_MACHINE = ("threads", "device", "checkpoint_seconds", "tensorboard", "max_skipped")
+_NOT_TRAINING = ("threads", "device", "checkpoint_seconds", "tensorboard", "max_skipped", "keep", "shortlist")
+"""Keys of `[training]` that the weights do not depend on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +275,7 @@ STAGES = (
     Stage(
         "train",
         lambda recipe, place: [
-            *(recipe.model, _without(recipe.to_dict()["training"], *_MACHINE, "keep"), recipe.backtranslation.weight),
+            *(recipe.model, _without(recipe.to_dict()["training"], *_NOT_TRAINING), recipe.backtranslation.weight),
             [corpus.weight for corpus in recipe.data.training],
         ],
         lambda recipe, place: [
@@ -298,7 +299,7 @@ STAGES = (
     ),
     Stage(
         "trust",
-        lambda recipe, place: [recipe.source, recipe.target, recipe.training.keep],
+        lambda recipe, place: [recipe.source, recipe.target, recipe.training.keep, recipe.training.shortlist],
         _with_vocabulary("train.tsv", "valid.tsv", "test.tsv", "checkpoints/best.safetensors"),
         _names("trust.json"),
         _trust,

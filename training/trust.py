@@ -18,7 +18,7 @@ from nmt.translator import Translator
 from training import calibrate
 from training import shortlist as shortlists
 from training.config import Recipe
-from training.corpus import read_pairs
+from training.corpus import read_pairs, read_tsv
 from training.evaluation import build_translator, load_best
 from training.files import read_json, write_json
 
@@ -59,7 +59,8 @@ def measure(
     print(f"  not calibrated: {quality['none']}" if calibration is None else summary(quality))
     size = translator.target_tokenizer.size
     if train is None or size < SMALLEST_VOCABULARY:
-        print("  no shortlist: " + (f"the vocabulary has only {size} units" if train else "no training file was given"))
+        why = "none was asked for" if train is None else f"the vocabulary has only {size} units"
+        print(f"  no shortlist: {why}")
         return Trust(calibration, None, {"quality": quality})
     shortlist, cost = shortlists.shortlist(translator, train, valid, test, language=language)
     test_cost = cost["test"]
@@ -96,8 +97,8 @@ def trust(recipe: Recipe, folder: Path) -> None:
     """The stage: measure the weights as they will be stored; leaves `trust.json`, `shortlist.safetensors`."""
     weights, _ = load_best(recipe, folder)
     translator = build_translator(recipe, folder, dequantise(quantise(weights)))
-    valid, test = _read(folder / "valid.tsv"), _read(folder / "test.tsv")
-    train = ((pair.source, pair.target) for pair in read_pairs((folder / "train.tsv",)))
+    valid, test = (list(read_tsv(folder / name)) for name in ("valid.tsv", "test.tsv"))
+    train = read_tsv(folder / "train.tsv") if recipe.training.shortlist else None
     found = measure(translator, train, valid, test, language=recipe.target)
     (folder / SHORTLIST).unlink(missing_ok=True)
     if found.shortlist is not None:
@@ -158,8 +159,3 @@ def run(options: argparse.Namespace) -> None:
 
 def _pairs(path: Path | None, swap: bool) -> Iterable[Pair] | None:
     return None if path is None else ((pair.source, pair.target) for pair in read_pairs((path,), swap=swap))
-
-
-def _read(path: Path) -> list[Pair]:
-    lines = (line.split("\t") for line in path.read_text("utf-8").split("\n") if line)
-    return [(source, target) for source, target in lines]
