@@ -21,7 +21,7 @@ from nmt.plan import is_readable
 from nmt.prefix import BeginsWith, TargetPrefix
 from nmt.search import Hypothesis, SearchOptions, Sentence
 from nmt.sentences import sentences
-from nmt.text import replace_surrogates, words
+from nmt.text import in_capitals, replace_surrogates, to_capitals, to_sentence_case, words
 from nmt.translation import Alternative
 from nmt.writing import Copies
 
@@ -59,7 +59,8 @@ class AlternativesPlan:
             raise SeveralSentences(
                 f"alternatives need a text of one sentence, this one has {len(spans)}; send one of them"
             )
-        self._pieces = translator.source_tokenizer.encode(text[slice(*spans[0])], spans[0][0])
+        shouted = in_capitals(text[slice(*spans[0])])
+        self._pieces = translator.source_tokenizer.encode(text[slice(*spans[0])], spans[0][0], sentence_case=shouted)
         if len(self._pieces) > translator.longest_source:
             raise InputTooLong(
                 f"alternatives need a sentence of at most {translator.longest_source} units, this one has "
@@ -68,6 +69,8 @@ class AlternativesPlan:
         if not is_readable(text, spans[0], self._pieces):
             raise InputError("alternatives need a text that the model can read")
         tokenizer, given = translator.target_tokenizer, translator.check_prefix(target_prefix)
+        self._capitals = shouted and given == to_capitals(given)
+        given = to_sentence_case(given) if self._capitals else given
         closed = translator.spaced and given[-1:].isspace()
         usual = TargetPrefix.exactly(given, tokenizer, [*tokenizer.beginning_with(" "), EOS] if closed else [])
         beyond = None if closed or usual is None else TargetPrefix.beyond(given, tokenizer)
@@ -103,6 +106,11 @@ class AlternativesPlan:
             before = merged.get(candidate.prefix)
             probability = math.exp(candidate.logprob - total) + (before.probability if before else 0.0)
             merged[candidate.prefix] = Alternative(candidate.text, min(probability, 1.0), candidate.prefix)
+        if self._capitals:
+            merged = {
+                prefix: Alternative(to_capitals(one.text), one.probability, to_capitals(prefix))
+                for prefix, one in merged.items()
+            }
         return sorted(merged.values(), key=lambda alternative: -alternative.probability)[: self._count]
 
     def _sentence(self, prefix: TargetPrefix | None, deadline: float | None) -> Sentence:

@@ -22,7 +22,16 @@ from nmt.errors import InputError, InputTooLong, SeveralSentences
 from nmt.prefix import BeginsWith, TargetPrefix
 from nmt.search import Hypothesis, SearchOptions, Sentence
 from nmt.sentences import iterate, sentences
-from nmt.text import Span, replace_surrogates, restore, split_long, words
+from nmt.text import (
+    Span,
+    in_capitals,
+    replace_surrogates,
+    restore,
+    split_long,
+    to_capitals,
+    to_sentence_case,
+    words,
+)
 from nmt.tokenizer import SPACE, Piece
 from nmt.translation import END, StreamedToken, TranslatedHypothesis, TranslatedSentence, Translation
 from nmt.writing import Copies, Writer, source_tokens, subword_matrix, target_token
@@ -46,6 +55,7 @@ class Job:
         span: Where it stands there.
         pieces: Its units, without EOS.
         notes: See `TranslatedSentence`.
+        capitals: Whether the translation is written in capitals, as the sentence is.
         sentence: What is searched; None where the sentence was copied.
         hypotheses: The outcome.
     """
@@ -55,6 +65,7 @@ class Job:
     span: Span
     pieces: list[Piece]
     notes: list[str]
+    capitals: bool = False
     sentence: Sentence | None = None
     hypotheses: tuple[TranslatedHypothesis, ...] = ()
 
@@ -82,8 +93,11 @@ class Plan:
         self._texts = [replace_surrogates(text) for text in texts]
         self._options, self._stream, self._deadline = options, stream, deadline
         self._prefix: TargetPrefix | None = None
+        self._capitals = True  # unless a prefix says otherwise
         if target_prefix:
             given = translator.check_prefix(target_prefix)
+            self._capitals = all(map(in_capitals, self._texts)) and given == to_capitals(given)
+            given = to_sentence_case(given) if self._capitals else given
             self._prefix = TargetPrefix.of(given, translator.target_tokenizer, spaced=translator.spaced)
         self._shortlist = translator.shortlist_for(shortlist)
         self.jobs: list[Job] = []
@@ -122,7 +136,7 @@ class Plan:
         unknown = sum(piece.id == UNK for piece in job.pieces)
         if unknown:
             job.notes.append("unknown_characters")
-        job.hypotheses = tuple(self._read(text, job.pieces, unknown, found) for found in sentence.hypotheses)
+        job.hypotheses = tuple(self._read(text, job, unknown, found) for found in sentence.hypotheses)
 
     def result(self) -> list[Translation]:
         """The translations, once every sentence has been accepted."""
@@ -159,7 +173,9 @@ class Plan:
         job = self._job_of[sentence]
         writer = self._written.get(sentence)
         if writer is None:
-            writer = self._written[sentence] = Writer(self._translator.target_tokenizer, job.pieces, self._prefix)
+            writer = self._written[sentence] = Writer(
+                self._translator.target_tokenizer, job.pieces, self._prefix, capitals=job.capitals
+            )
         while len(writer.tokens) <= index:
             unit = sentence.committed[len(writer.tokens)]
             row = None if unit.attention is None else unit.attention[: len(job.pieces) + 1]
@@ -185,7 +201,11 @@ class Plan:
     def _cut(self, number: int, text: str, span: Span) -> list[Job]:
         """The jobs of one sentence: one, or its parts where it is longer than the model has seen."""
         translator = self._translator
-        encode, limit = translator.source_tokenizer.encode, translator.longest_source
+        sentence_case, limit = in_capitals(text[slice(*span)]), translator.longest_source
+
+        def encode(part: str, offset: int = 0) -> list[Piece]:
+            return translator.source_tokenizer.encode(part, offset, sentence_case=sentence_case)
+
         whole = encode(text[slice(*span)], span[0])
         if len(whole) <= limit or not is_readable(text, span, whole):
             return self._job(number, text, span, whole, [])
@@ -201,7 +221,7 @@ class Plan:
     def _job(self, number: int, text: str, span: Span, pieces: list[Piece], notes: list[str]) -> list[Job]:
         """The sentence for the model, or copied where the model can read nothing of it."""
         if is_readable(text, span, pieces):
-            job = Job(number, 0, span, pieces, notes)
+            job = Job(number, 0, span, pieces, notes, self._capitals and in_capitals(text[slice(*span)]))
             job.sentence = self._sentence([*(piece.id for piece in pieces), EOS])
             self._job_of[job.sentence] = job
             self.sentences.append(job.sentence)
@@ -233,16 +253,17 @@ class Plan:
 
     # --- hypotheses to texts ---
 
-    def _read(self, text: str, pieces: list[Piece], unknown: int, found: Hypothesis) -> TranslatedHypothesis:
+    def _read(self, text: str, job: Job, unknown: int, found: Hypothesis) -> TranslatedHypothesis:
         """Ids -> text, copying what the vocabulary cannot spell."""
-        copies = Copies(pieces, self._prefix).all(found)
+        copies = Copies(job.pieces, self._prefix).all(found)
         decoded = self._translator.target_tokenizer.decode(found.tokens, copies)
+        written = to_capitals(decoded.text) if job.capitals else decoded.text
         target = tuple(
-            target_token(id_, decoded.text[slice(*span)], span, logprob)
+            target_token(id_, written[slice(*span)], span, logprob)
             for id_, span, logprob in zip(found.tokens, decoded.spans, found.token_scores.tolist(), strict=True)
         )
-        matrix = subword_matrix(source_tokens(pieces), target, found.attention)
-        return TranslatedHypothesis(decoded.text, found.score, matrix, text, self._translator.quality, unknown)
+        matrix = subword_matrix(source_tokens(job.pieces), target, found.attention)
+        return TranslatedHypothesis(written, found.score, matrix, text, self._translator.quality, unknown)
 
     def _assemble(self, text: str, jobs: list[Job]) -> Translation:
         """Put the best candidates where their sentences stood."""

@@ -15,7 +15,7 @@ from nmt.config import EOS, UNK
 from nmt.errors import InputError, InputTooLong
 from nmt.prefix import BeginsWith, TargetPrefix
 from nmt.search import SearchOptions, Sentence
-from nmt.text import replace_surrogates
+from nmt.text import in_capitals, replace_surrogates, to_capitals, to_sentence_case
 from nmt.tokenizer import Piece
 from nmt.translation import END, TranslatedHypothesis
 from nmt.writing import source_tokens, subword_matrix
@@ -32,6 +32,7 @@ class _Pair:
     target_text: str
     source: list[Piece]
     target: list[Piece]
+    target_read: str  # in the case the model writes
     hypothesis: TranslatedHypothesis | None = None
 
 
@@ -75,8 +76,9 @@ class ScorePlan:
         return found
 
     def _cut(self, source_text: str, target_text: str) -> _Pair:
-        source = self._translator.source_tokenizer.encode(source_text)
-        target = self._translator.target_tokenizer.encode(target_text)
+        shouted = in_capitals(source_text), in_capitals(source_text) and target_text == to_capitals(target_text)
+        source = self._translator.source_tokenizer.encode(source_text, sentence_case=shouted[0])
+        target = self._translator.target_tokenizer.encode(target_text, sentence_case=shouted[1])
         if not source or not target:
             raise InputError("a given pair needs text on both sides; the source or the translation is empty")
         limit = 4 * self._translator.longest_source
@@ -85,10 +87,12 @@ class ScorePlan:
                 f"a given pair may have at most {limit} units on a side, this one has {len(source)} and "
                 f"{len(target)}; send one sentence of it at a time"
             )
-        return _Pair(source_text, target_text, source, target)
+        return _Pair(
+            source_text, target_text, source, target, to_sentence_case(target_text) if shouted[1] else target_text
+        )
 
     def _sentence(self, pair: _Pair, deadline: float | None) -> Sentence:
-        only = TargetPrefix.exactly(pair.target_text, self._translator.target_tokenizer, [EOS])
+        only = TargetPrefix.exactly(pair.target_read, self._translator.target_tokenizer, [EOS])
         assert only is not None
         return Sentence(
             source=[*(piece.id for piece in pair.source), EOS],

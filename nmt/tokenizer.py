@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from nmt.config import BOS, EOS, PAD, UNK
 from nmt.errors import BundleError
-from nmt.text import Span, normalise
+from nmt.text import Span, normalise, to_sentence_case
 
 SPACE = "▁"
 """Stands for a space inside a unit, as in SentencePiece."""
@@ -144,15 +144,22 @@ class Tokenizer(ABC):
         start = bisect_left(texts, text)
         return ids[start : bisect_left(texts, text + "\U0010ffff", start)]
 
-    def encode(self, text: str, offset: int = 0) -> list[Piece]:
-        """Cut raw text into pieces; spans are into `text` as given, plus `offset`; EOS is not added."""
+    def encode(self, text: str, offset: int = 0, *, sentence_case: bool = False) -> list[Piece]:
+        """Cut raw text into pieces; EOS is not added.
+
+        Args:
+            text: The pieces have their text from it, and their spans are into it.
+            offset: Added to spans.
+            sentence_case: Whether the ids shall be those of `text` in sentence case.
+        """
         normalised = normalise(text)
         if not normalised.text:
             return []
         form, origins = normalised.text, normalised.spans
         pieces: list[Piece] = []
         position = -self.prefix
-        for surface, id_ in zip(*self.surfaces(form), strict=True):
+        read = to_sentence_case(form) if sentence_case else form
+        for surface, id_ in zip(*self.surfaces(read), strict=True):
             first, end = max(position, 0), position + len(surface)
             position = end
             if end <= 0:  # only the space that SentencePiece puts in front

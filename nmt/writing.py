@@ -11,7 +11,7 @@ from nmt.alignment import AttentionMatrix, Token
 from nmt.config import EOS, UNK
 from nmt.prefix import TargetPrefix
 from nmt.search import Hypothesis
-from nmt.text import Span
+from nmt.text import Span, to_capitals
 from nmt.tokenizer import SPACE, SPECIAL, Piece, Speller, Tokenizer
 from nmt.translation import END, StreamedToken
 
@@ -56,7 +56,10 @@ class Writer:
     A space is written with what follows it: a translation does not end with one.
     """
 
-    def __init__(self, tokenizer: Tokenizer, pieces: Sequence[Piece], prefix: TargetPrefix | None) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, pieces: Sequence[Piece], prefix: TargetPrefix | None, *, capitals: bool = False
+    ) -> None:
+        self._capitals = capitals
         self._speller = Speller(tokenizer.spelled)
         self._copies = Copies(pieces, prefix)
         self._ids: list[int] = []
@@ -68,7 +71,7 @@ class Writer:
         copy = self._copies.take(self._ids, weights) if id_ == UNK else ""
         span = self._speller.add(id_, copy)
         self._ids.append(id_)
-        text = self._speller.text
+        text = to_capitals(self._speller.text) if self._capitals else self._speller.text
         shown = max(self._shown, len(text.rstrip(" ")))
         added, self._shown = text[self._shown : shown], shown
         self.tokens.append(StreamedToken(target_token(id_, text[slice(*span)], span, logprob), added, weights))

@@ -124,8 +124,8 @@ class TrainingConfig:
         keep: Share of the weights of `init_from` in those that are tested and exported (Wortsman et al. 2022).
         copy_rate: Share of training pairs in which a word that stands on both sides becomes the
             unknown unit on both, which teaches copying.
-        casual_rate: Share of training pairs written as people type: without the last sign, the source
-            in lower case, or (one in five of them, by whole batches) all in capitals.
+        casual_rate: Share of training pairs written as people type: without the last sign, or the source
+            in lower case.
         sampling: Cut the text into other units every time: for BPE the probability that a merge is
             left out (Provilkov et al. 2020), for unigram the smoothing of Kudo 2018; 0: off.
         shortlist: Learn a vocabulary shortlist too, which takes time and some megabytes of the bundle.

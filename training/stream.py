@@ -23,13 +23,10 @@ from nmt.tokenizer import Tokenizer
 from training.guidance import Block, Links, UnitEnds, link_matrix, unit_blocks
 from training.index import CorpusIndex
 from training.mixture import Mixture, Part
-from training.variants import as_typed, in_capitals, teach_copying
+from training.variants import as_typed, teach_copying
 
 POOL = 200_000
 """Pairs sorted by length together."""
-
-CAPITALS = 5
-"""One in so many of the pairs written as people type is in capitals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +173,6 @@ class BatchStream:
         targets: list[str] = []
         lines: list[str] = []
         spans: list[list[Block]] = []
-        # a whole batch, since capitals are cut into many more units: one such row would pad all others
-        capitals = bool(self._casual_rate) and random.random() < self._casual_rate / CAPITALS
         for row in rows.tolist():
             number = bisect_right(self._starts, row) - 1
             index, line = self.indexes[number], row - self._starts[number]
@@ -186,8 +181,6 @@ class BatchStream:
             if self._copy_rate and random.random() < self._copy_rate:
                 source, target = teach_copying(source, target, random)
                 known = []  # the words stand elsewhere now
-            elif capitals:
-                source, target = in_capitals(source, target)
             elif self._casual_rate and random.random() < self._casual_rate:
                 source, target = as_typed(source, target, random)
                 known = [link for link in known if link[1] <= len(source) and link[3] <= len(target)]

@@ -40,9 +40,3 @@ def as_typed(source: str, target: str, random: np.random.Generator) -> tuple[str
     if (bare or not lower) and _LAST_SIGN.search(source) and _LAST_SIGN.search(target):
         source, target = _LAST_SIGN.sub("", source), _LAST_SIGN.sub("", target)
     return source, target
-
-
-def in_capitals(source: str, target: str) -> tuple[str, str]:
-    """Both sides in capitals; unchanged where a letter would become two (ß)."""
-    changed = source.upper(), target.upper()
-    return changed if list(map(len, changed)) == [len(source), len(target)] else (source, target)

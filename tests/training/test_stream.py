@@ -20,7 +20,7 @@ from training.mixture import Mixture, Part
 from training.sampling import SubwordSampler
 from training.stream import BatchStream, Position
 from training.subwords import train_subwords
-from training.variants import UNKNOWN, as_typed, in_capitals, teach_copying
+from training.variants import UNKNOWN, as_typed, teach_copying
 
 ROOT = Path(__file__).parents[2]
 UNITS = CharacterTokenizer([*SPECIAL.values(), SPACE, *"abcdefghijklmnopqrstuvwxyz0123456789"])
@@ -232,8 +232,6 @@ def test_pairs_as_people_type_them_keep_every_word_at_its_place() -> None:
     }
     assert {as_typed("Wait...", "等等。", random)[0].lower() for _ in range(20)} == {"wait..."}  # not one sign
     assert {as_typed("Hi.", "嗨。", random) for _ in range(50)} == {("Hi", "嗨"), ("hi", "嗨"), ("hi.", "嗨。")}
-    assert in_capitals("It's here.", "C'est l\u00e0.") == ("IT'S HERE.", "C'EST L\u00c0.")
-    assert in_capitals("Strasse", "Stra\u00dfe") == ("Strasse", "Stra\u00dfe")
 
 
 def test_a_share_of_the_stream_is_casual_and_the_same_again_after_resuming(corpus: Path) -> None:
