@@ -21,6 +21,7 @@ from nmt import __version__
 from nmt.errors import ConfigError
 from service.app import create_app
 from service.memory import keep_few_heaps
+from service.protocol import LimitedProtocol
 from service.settings import PREFIX, Settings, unknown_variables
 from service.state import State
 
@@ -66,7 +67,7 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """How uvicorn serves."""
     return uvicorn.Config(
         app,
-        http="h11",  # it limits the size of headers, as httptools does not
+        http=LimitedProtocol,
         log_config=None,
         access_log=False,  # it would write query strings
         server_header=False,

@@ -24,33 +24,44 @@ SENTENCES = {
         "Si j'avais su que tu venais, j'aurais préparé un gâteau pour toi et tes amis.", "Il pleut encore.",
         "Que voudriez-vous boire ?", "Il est parti sans dire un mot.", "Tom et Marie se sont mariés en 2013.",
     ],
+    "zh": [
+        "你今天好吗？", "我不知道。", "她昨天买了一辆新车。", "车站在哪里？", "孩子们在花园里玩。", "住手！",
+        "我哥哥在银行工作。", "如果我早知道你要来，我就会给你和你的朋友们烤一个蛋糕。", "下雨了。", "你想喝什么？",
+        "他一句话也没说就走了。", "汤姆和玛丽在2013年结婚了。",
+    ],
 }  # fmt: skip
+CAR = {
+    "en": "She bought a new car last week, but it is already broken.",
+    "fr": "Elle a acheté une nouvelle voiture hier, mais elle est déjà cassée.",
+    "zh": "她上周买了一辆新车，但是车已经坏了。",
+}
+ONLY_CAR = {"en": "She bought a new car.", "fr": "Elle a acheté une nouvelle voiture.", "zh": "她买了一辆新车。"}
+GARDEN = {
+    "en": "The children are playing in the garden.",
+    "fr": "Les enfants jouent dans le jardin.",
+    "zh": "孩子们在花园里玩。",
+}
+TWICE = {
+    "en": "The children are playing in the garden in the garden.",
+    "fr": "Les enfants jouent dans le jardin dans le jardin.",
+    "zh": "孩子们在花园里在花园里玩。",
+}
+LEFT = {"en": "He left without saying a word.", "fr": "Il est parti sans dire un mot.", "zh": "他一句话也没说就走了。"}
+STATION = {"en": "Where is the station?", "fr": "Où est la gare ?", "zh": "车站在哪里？"}
 DAMAGED = {
-    "source_skipped": {
-        "en": ("She bought a new car last week, but it is already broken.", "Elle a acheté une nouvelle voiture."),
-        "fr": ("Elle a acheté une nouvelle voiture hier, mais elle est déjà cassée.", "She bought a new car."),
-    },
-    "repetition": {
-        "en": ("The children are playing in the garden.", "Les enfants jouent dans le jardin dans le jardin."),
-        "fr": ("Les enfants jouent dans le jardin.", "The children are playing in the garden in the garden."),
-    },
-    "copied": {
-        "en": ("He left without saying a word.", "He left without saying a word."),
-        "fr": ("Il est parti sans dire un mot.", "Il est parti sans dire un mot."),
-    },
-    "low_confidence": {
-        "en": ("Where is the station?", "Elle a acheté une nouvelle voiture."),
-        "fr": ("Où est la gare ?", "She bought a new car."),
-    },
+    "source_skipped": (CAR, ONLY_CAR),
+    "repetition": (GARDEN, TWICE),
+    "copied": (LEFT, None),
+    "low_confidence": (STATION, ONLY_CAR),
 }
 MARKED = {
-    "source_skipped": {"en": "already broken", "fr": "cassée"},
-    "repetition": {"en": "dans le jardin", "fr": "in the garden"},
+    "source_skipped": {"en": "already broken", "fr": "cassée", "zh": "坏"},
+    "repetition": {"en": "in the garden", "fr": "dans le jardin", "zh": "在花园里"},
 }
 
 
 def test_there_are_models() -> None:
-    assert {bundle.parent.name for bundle in BUNDLES} >= {"en-fr", "fr-en"}
+    assert {bundle.parent.name for bundle in BUNDLES} == {"en-fr", "fr-en", "en-zh", "zh-en"}
     assert sum(file.stat().st_size for bundle in BUNDLES for file in bundle.iterdir()) <= 40_000_000
 
 
@@ -80,14 +91,17 @@ def test_confidence_and_flags_are_measured_and_worth_something(translator: Trans
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_flag_finds_its_damage_and_its_place(translator: Translator, name: str) -> None:
-    source, target = DAMAGED[name][translator.bundle.source]
+    sources, targets = DAMAGED[name]
+    bundle = translator.bundle
+    source = sources[bundle.source]
+    target = targets[bundle.target] if targets else source
     flags = {flag.name: flag for flag in translator.score([(source, target)])[0].judgement.flags}
     assert name in flags
     if name in MARKED:
         flag = flags[name]
         assert flag.span is not None
-        marked = (source if flag.side == "source" else target)[slice(*flag.span)]
-        assert MARKED[name][translator.bundle.source] in marked
+        text, language = (source, bundle.source) if flag.side == "source" else (target, bundle.target)
+        assert MARKED[name][language] in text[slice(*flag.span)]
 
 
 def test_clean_sentences_are_not_flagged_for_skipping_repeating_or_copying(translator: Translator) -> None:
@@ -109,7 +123,8 @@ def test_sentence_alone_is_the_same_as_in_a_batch(translator: Translator, beam_s
 
 
 def test_figure_names_and_emoji_come_through(translator: Translator) -> None:
-    text = {"en": "Tom is in Boston 😀", "fr": "Tom est à Boston 😀"}[translator.bundle.source]
+    text = {"en": "Tom is in Boston 😀", "fr": "Tom est à Boston 😀", "zh": "汤姆在波士顿 😀"}[translator.bundle.source]
     translation = translator.translate([text])[0].text
-    assert "Tom" in translation
-    assert "Boston" in translation
+    tom, boston = ("汤姆", "波士顿") if translator.bundle.target == "zh" else ("Tom", "Boston")
+    assert tom in translation
+    assert boston in translation

@@ -95,10 +95,30 @@ def test_a_body_larger_than_it_says_or_may_be(server: tuple[Server, int]) -> Non
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 
-def test_headers_without_end_are_refused(server: tuple[Server, int]) -> None:
+@pytest.mark.parametrize("size", [66_000, 5_000_000])
+def test_headers_without_end_are_refused(server: tuple[Server, int], size: int) -> None:
     with socket.create_connection(("127.0.0.1", server[1]), timeout=10) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X-Long: " + 66_000 * b"a")
-        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+        try:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + size * b"a")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+        except ConnectionError:  # it hung up while there was more to come
+            assert size > 1_000_000
+
+
+def test_large_bodies_and_requests_in_a_row_are_no_long_heads(server: tuple[Server, int]) -> None:
+    body = json.dumps(ask("x" * 30_000)).encode()
+    with socket.create_connection(("127.0.0.1", server[1]), timeout=20) as connection:
+        for place in (10, len(HEAD) + 5, 25_000):  # where the stream of bytes is cut
+            stream = 2 * (HEAD % len(body) + body)
+            for part in (stream[:place], stream[place : place + len(stream) // 2], stream[place + len(stream) // 2 :]):
+                connection.sendall(part)
+                time.sleep(0.05)
+            answers = b""
+            while answers.count(b'"request_id"') < 2:
+                received = connection.recv(1_000_000)
+                assert received
+                answers += received
+            assert answers.count(b"HTTP/1.1 200") == 2
 
 
 def test_a_client_that_leaves_in_the_middle_of_its_body_is_one_line_of_the_log(
