@@ -153,7 +153,7 @@ parameters, stored as int8 with one scale a row. Trained {made}, {card["updates"
 
 ## Data
 
-{data["description"] or "Not stated."} Licence: {licence}. Attribution: {attribution}.
+{(data["description"] or "Not stated").rstrip(".")}. Licence: {licence}. Attribution: {attribution}.
 Pairs: {parts.get("train", "?")} for training, {parts.get("valid", "?")} for validation,
 {parts.get("test", "?")} for testing; cleaning dropped {data["dropped_by_cleaning"]}.
 
