@@ -104,9 +104,10 @@ def test_flag_finds_its_damage_and_its_place(translator: Translator, name: str) 
         assert MARKED[name][language] in text[slice(*flag.span)]
 
 
-def test_clean_sentences_are_not_flagged_for_skipping_repeating_or_copying(translator: Translator) -> None:
+def test_clean_sentences_are_hardly_ever_flagged_for_skipping_repeating_or_copying(translator: Translator) -> None:
     translations = translator.translate(SENTENCES[translator.bundle.source])
-    assert [t.text for t in translations if set(t.sentences[0].flags) - {"low_confidence"}] == []
+    flagged = [t.text for t in translations if set(t.sentences[0].flags) - {"low_confidence"}]
+    assert len(flagged) <= 1, flagged  # of twelve; the cards state two or three in a hundred
 
 
 @pytest.mark.parametrize("beam_size", [1, 5])
