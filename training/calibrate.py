@@ -28,6 +28,9 @@ from training.validation import spread
 GOOD = 0.5
 """A translation is good when its sentence chrF is at least this."""
 
+ORDERS = {True: 6, False: 2}
+"""Longest n-gram of that chrF: of letters (Popović 2015), and where words are not spaced, of signs that are words."""
+
 FEWEST = 50
 """Good translations below which nothing can be learned."""
 
@@ -91,7 +94,8 @@ def translate(translator: Translator, pairs: Sequence[Pair], title: str) -> list
                 source, reference = pairs[place]
                 sentences = translation.sentences
                 if len(sentences) == 1 and not {"split", "copied"} & set(sentences[0].notes):
-                    score = sacrebleu.sentence_chrf(translation.text, [reference]).score / 100
+                    most = ORDERS[translator.spaced]
+                    score = sacrebleu.sentence_chrf(translation.text, [reference], char_order=most).score / 100
                     found.append((place, Output(source, reference, sentences[0].hypotheses[0], score >= GOOD)))
             progress.advance(start + len(chosen), start + len(chosen))
     return [output for _, output in sorted(found, key=lambda entry: entry[0])]
@@ -210,6 +214,7 @@ def _report(
     plain = np.exp([m.mean_logprob for m in measures])
     return {
         "sentences": {"valid": len(valid), "test": len(test)},
+        "chrf_order": ORDERS[translator.spaced],
         "good": round(float(good.mean()), 4),
         **reliability(confidence, good),
         "geometric_mean_ece": reliability(plain, good)["ece"],
@@ -244,7 +249,8 @@ def section(report: dict[str, Any]) -> str:
     )
     return f"""## Confidence and flags
 
-`confidence` is the probability that a translation's chrF against a reference is at least {GOOD:g}. Learned on
+`confidence` is the probability that a translation's chrF (n-grams of up to {report["chrf_order"]} characters) against a
+reference is at least {GOOD:g}. Learned on
 {report["sentences"]["valid"]} sentences of the validation file; on {report["sentences"]["test"]} of the test file
 ({report["good"]:.0%} good) the expected calibration error is {report["ece"]:.3f}
 (geometric mean of token probabilities: {report["geometric_mean_ece"]:.3f}).
