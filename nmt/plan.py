@@ -55,9 +55,9 @@ class Job:
         span: Where it stands there.
         pieces: Its units, without EOS.
         notes: See `TranslatedSentence`.
-        capitals: Whether the translation is written in capitals, as the sentence is.
         sentence: What is searched; None where the sentence was copied.
         hypotheses: The outcome.
+        capitals: Whether the translation is written in capitals, as the sentence is.
     """
 
     text: int
@@ -65,9 +65,9 @@ class Job:
     span: Span
     pieces: list[Piece]
     notes: list[str]
-    capitals: bool = False
     sentence: Sentence | None = None
     hypotheses: tuple[TranslatedHypothesis, ...] = ()
+    capitals: bool = False
 
 
 class Plan:
@@ -221,7 +221,8 @@ class Plan:
     def _job(self, number: int, text: str, span: Span, pieces: list[Piece], notes: list[str]) -> list[Job]:
         """The sentence for the model, or copied where the model can read nothing of it."""
         if is_readable(text, span, pieces):
-            job = Job(number, 0, span, pieces, notes, self._capitals and in_capitals(text[slice(*span)]))
+            job = Job(number, 0, span, pieces, notes)
+            job.capitals = self._capitals and in_capitals(text[slice(*span)])
             job.sentence = self._sentence([*(piece.id for piece in pieces), EOS])
             self._job_of[job.sentence] = job
             self.sentences.append(job.sentence)
