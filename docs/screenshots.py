@@ -40,8 +40,8 @@ LONG = (
     "where we went swimming every morning and listened to my grandfather's stories in the evening."
 )
 SKIPPED = (
-    "I bought a red car and a white dress yesterday, and the doctor who lives next door said that my grandmother, "
-    "whom nobody had seen for years, was well."
+    "If it rains tomorrow, we will stay at home, play cards, drink tea and tell each other the stories that "
+    "our grandmother used to tell us."
 )
 Scene = Callable[[Page], None]
 
