@@ -76,9 +76,10 @@ class ScorePlan:
         return found
 
     def _cut(self, source_text: str, target_text: str) -> _Pair:
-        shouted = in_capitals(source_text), in_capitals(source_text) and target_text == to_capitals(target_text)
-        source = self._translator.source_tokenizer.encode(source_text, sentence_case=shouted[0])
-        target = self._translator.target_tokenizer.encode(target_text, sentence_case=shouted[1])
+        shouted = in_capitals(source_text)
+        both = shouted and target_text == to_capitals(target_text)
+        source = self._translator.source_tokenizer.encode(source_text, sentence_case=shouted)
+        target = self._translator.target_tokenizer.encode(target_text, sentence_case=both)
         if not source or not target:
             raise InputError("a given pair needs text on both sides; the source or the translation is empty")
         limit = 4 * self._translator.longest_source
@@ -87,9 +88,7 @@ class ScorePlan:
                 f"a given pair may have at most {limit} units on a side, this one has {len(source)} and "
                 f"{len(target)}; send one sentence of it at a time"
             )
-        return _Pair(
-            source_text, target_text, source, target, to_sentence_case(target_text) if shouted[1] else target_text
-        )
+        return _Pair(source_text, target_text, source, target, to_sentence_case(target_text) if both else target_text)
 
     def _sentence(self, pair: _Pair, deadline: float | None) -> Sentence:
         only = TargetPrefix.exactly(pair.target_read, self._translator.target_tokenizer, [EOS])

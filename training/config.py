@@ -284,7 +284,10 @@ class Recipe:
             if section in parts and not isinstance(parts[section], dict):
                 raise ConfigError(f"recipe.{section} must be a table: write [{section}] and its keys below")
         for name, entry in (("corpora", CorpusConfig), ("also_test", TestConfig)):
-            if isinstance(entries := parts.get("data", {}).get(name), list | tuple):
+            entries = parts.get("data", {}).get(name, ())
+            if not isinstance(entries, list | tuple) or not all(isinstance(one, dict) for one in entries):
+                raise ConfigError(f"data.{name} must be tables: write [[data.{name}]] and the keys of each below")
+            if entries:
                 parts["data"] = {**parts["data"], name: [build(entry, one, f"data.{name}") for one in entries]}
         for section, kind in kinds.items():
             if section in parts:
@@ -314,6 +317,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _override(values, override)
     try:
+        if "inherits_units" in values:
+            raise ConfigError("inherits_units follows from init_from and [units]; leave it out")
         if values.get("init_from"):
             values = inherit(values)
         return Recipe.from_dict(values)

@@ -67,7 +67,9 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
     architecture = model_config(recipe, source, target)
     model = Seq2Seq(architecture)
     if recipe.init_from:
-        initialise(model, ModelBundle.load(folder / INITIAL), source, target)
+        known = initialise(model, ModelBundle.load(folder / INITIAL), source, target)
+        if ranks.first and not recipe.inherits_units:
+            print(f"  {known:,} of {source.size + target.size:,} units of both sides are those of {recipe.init_from}")
     model = model.to(device, torch.bfloat16 if config.precision == "bf16" else torch.float32).train()
     optimizer = MasterAdam(model, config)
     state = _resume(folder, optimizer, ranks)

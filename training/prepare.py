@@ -62,7 +62,7 @@ def prepare(recipe: Recipe, folder: Path) -> None:
         if recipe.data.paths(name):
             counts[name] = _copy(recipe, name, recipe.data.paths(name), folder / f"{name}.tsv", held_out)
     for also in recipe.data.also_test:
-        _copy(recipe, also.name, recipe.data.places(also.test), folder / also.copy, held_out)
+        _copy(recipe, "test", recipe.data.places(also.test), folder / also.copy, held_out)
     clean, places = folder / "clean.tmp", [folder / f"{name}.digests.tmp" for name in _COLUMNS]
     try:
         read, dropped, sizes = _clean(recipe, held_out, clean, places)

@@ -51,9 +51,12 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_what_another_vocabulary_shares_is_taken_over_and_the_rest_drawn_like_it(recipe: Path) -> None:
+def test_what_another_vocabulary_shares_is_taken_over_and_the_rest_drawn_like_it(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for stage in ("prepare", "subwords", "train"):
         assert main([stage, str(recipe)]) == 0
+    assert " units of both sides are those of " in capsys.readouterr().out
     bundle = ModelBundle.load("models/toy")
     old, new = bundle.tokenizers()[0], tokenizers(Path("runs/greek"))[0]
     places = {old.piece(id_): id_ for id_ in range(old.size)}

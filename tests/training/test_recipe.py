@@ -59,6 +59,8 @@ def test_the_run_folder_follows_the_name(recipe_file: Callable[..., Path]) -> No
         ("training=5", r"recipe\.training must be a table"),
         ("training.max_updates=many", r"training\.max_updates = 'many' has the wrong type; it must be a whole number"),
         ("training.keep=0.5", r"training\.keep is a share of the weights of init_from; name a bundle there"),
+        ("inherits_units=true", r"inherits_units follows from init_from and \[units\]; leave it out"),
+        ('data.also_test="a.tsv"', r"data\.also_test must be tables: write \[\[data\.also_test\]\]"),
         ("training.max_updates=0", r"training\.max_updates = 0 is out of range; it must lie between 1"),
         ("training.learning_rate=nan", r"training\.learning_rate = nan is out of range"),
         ("training.precision=fp16", r"training\.precision = 'fp16' is not known; choose one of auto, fp32, bf16"),
