@@ -305,6 +305,7 @@ byId("swap").addEventListener("click", turned);
 async function start() {
   const hash = memory.readHash();
   field.value = hash?.text ?? (field.value || memory.draft());
+  const opened = field.value;
   memory.keepDraft(field.value);
   mirror.plain(field.value);
   try {
@@ -330,7 +331,7 @@ async function start() {
     return;
   }
   describe();
-  await translate({ whole: true });
+  await translate({ whole: field.value === opened }); // what was typed meanwhile appears as it is decided
 }
 
 addEventListener("hashchange", () => memory.readHash() && start());

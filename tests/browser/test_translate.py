@@ -164,6 +164,18 @@ def test_words_appear_as_they_are_decided(open_page: Open, loader: Any, request:
     expect(page.locator("#cancel")).to_be_hidden()
 
 
+def test_what_is_typed_before_the_page_is_ready_appears_as_it_is_decided(open_page: Open, server: str) -> None:
+    page = open_page(go=False)
+    held: list[Route] = []
+    page.route("**/v1/languages", lambda route: held.append(route))
+    with page.expect_request("**/v1/languages"):
+        page.goto(server + "/")
+    page.locator("#text").fill("a slow one that is typed early, to its end.")
+    page.wait_for_timeout(600)  # longer than the pause after typing
+    held[0].continue_()
+    output(page).to_contain_text("END ITS")
+
+
 def dropped(loader: Any, part: str) -> bool:
     """Whether a running sentence with these words was given up, within a while."""
     end = time.monotonic() + 5
