@@ -57,6 +57,8 @@ class ProjectedSource:
         memory, keys = (whole[:, :width].index_select(0, sentences) for whole in (self.memory, self.keys))
         return ProjectedSource(memory, keys, mask[:, :width], self.attention)
 
+    keep = select
+
     def join(self, other: ProjectedSource) -> ProjectedSource:
         """The sentences of both, these first, padded to the longest of all."""
         return ProjectedSource(

@@ -28,6 +28,10 @@ class SourceContext(Protocol):
         """These sentences, in this order."""
         ...
 
+    def keep(self, sentences: Tensor) -> SourceContext:
+        """As `select`, when this context is not asked again: its memory may be used."""
+        ...
+
     def join(self, other: Self) -> SourceContext:
         """The sentences of both, these first."""
         ...
@@ -46,6 +50,8 @@ class FixedContext:
     def select(self, sentences: Tensor) -> FixedContext:
         """These sentences, in this order."""
         return FixedContext(self.vector.index_select(0, sentences))
+
+    keep = select
 
     def join(self, other: FixedContext) -> FixedContext:
         """The sentences of both, these first."""

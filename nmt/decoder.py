@@ -7,7 +7,7 @@ E embedding, H hidden, C context, V vocabulary, L layers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,10 @@ class DecoderState:
             self.context if sentences is None else self.context.select(sentences),
             self.sentences if sentences is None else len(sentences),
         )
+
+    def keep(self, rows: Tensor, sentences: Tensor) -> DecoderState:
+        """As `select`; the sources of this state must not be used any more."""
+        return replace(self.select(rows), context=self.context.keep(sentences), sentences=len(sentences))
 
     def join(self, other: DecoderState) -> DecoderState:
         """The sentences and rows of both, these first; both have the same number of rows a sentence."""

@@ -98,8 +98,10 @@ def pack(weight: Tensor, bias: Tensor | None) -> Packed:
 
 def by_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     """int8 (O, I) and scales (O,), max |row| / 127: a bundle's own whole numbers, if it is a bundle's matrix."""
-    scales = (weight.detach().abs().amax(dim=1) / 127).clamp_min(1e-12)
-    return (weight.detach() / scales[:, None]).round().to(torch.int8), scales
+    weight = weight.detach()
+    least, most = weight.aminmax(dim=1)
+    scales = (torch.maximum(-least, most) / 127).clamp_min(1e-12)
+    return (weight / scales[:, None]).round_().to(torch.int8), scales
 
 
 @scripted
@@ -208,6 +210,20 @@ class FixedSource:
         width = _whole(int(lengths.max()))
         return FixedSource(
             self.memory[sentences, :width], self.keys[sentences, :width], self.bias[sentences, :, :width], lengths
+        )
+
+    def keep(self, sentences: Tensor) -> FixedSource:
+        """As `select`, but those that stay in their places are not copied: what is here must not be used any more."""
+        count = len(sentences)
+        moved = (sentences != torch.arange(count)).nonzero()[:, 0]
+        if len(moved):
+            origins = sentences[moved]
+            for whole in (self.memory, self.keys, self.bias, self.lengths):
+                whole[moved] = whole[origins]
+        lengths = self.lengths[:count]
+        width = _whole(int(lengths.max()))
+        return FixedSource(
+            self.memory[:count, :width], self.keys[:count, :width], self.bias[:count, :, :width], lengths
         )
 
     def join(self, other: FixedSource) -> FixedSource:

@@ -275,15 +275,21 @@ class Lane:
             beam.commit(scores)
 
     def _keep(self, places: list[int], rows: NDArray[np.int64]) -> None:
-        """Only these sentences stay; row k of place a goes on from row `rows[a, k]` of the state."""
+        """Only these sentences stay; row k of place a goes on from row `rows[a, k]` of the state.
+
+        The last ones move to the places that become free: the fewest moves.
+        """
         if not places:
             self._clear()
             return
         assert self._state is not None
         assert self._table is not None
+        staying, count = set(places), len(places)
+        last = iter(places[sum(place < count for place in places) :])
+        places = [place if place in staying else next(last) for place in range(count)]
         kept = np.array(places)
         at = self._tensor(kept)
-        self._state = self._state.select(self._tensor(rows[kept].reshape(-1)), at)
+        self._state = self._state.keep(self._tensor(rows[kept].reshape(-1)), at)
         self._table = self._table.select(kept)
         self._masks = None if self._masks is None else self._masks.select(at)
         self.beams = [self.beams[place] for place in places]

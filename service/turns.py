@@ -39,11 +39,13 @@ _LITTLE = 0.125
 _MANY = 64
 """Rows from which a step takes so long that encoding newcomers one by one would show."""
 
-_COMPANY = 4
-"""Newcomers who then wait for each other: encoding four takes little longer than encoding one."""
+_ROWS_A_COMPANION = 16
+"""Newcomers then wait until there is one for so many rows: encoding a few takes little longer than encoding one."""
 
-_HOLD = 2
-"""Steps that they wait at most."""
+_ROWS_A_STEP = 32
+"""They wait one step for so many rows at most, and never more than `_LONGEST` steps."""
+
+_LONGEST = 4
 
 
 @dataclass(eq=False, slots=True)
@@ -180,7 +182,8 @@ class Turns:
             running = self._running.get(model)
             if running is None:
                 continue
-            if running.rows >= _MANY and count < _COMPANY and running.held < _HOLD:
+            company, steps = running.rows // _ROWS_A_COMPANION, min(running.rows // _ROWS_A_STEP, _LONGEST)
+            if running.rows >= _MANY and count < company and running.held < steps:
                 running.held += 1
                 held.add(model)
             else:

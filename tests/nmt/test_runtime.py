@@ -132,8 +132,11 @@ def test_int8_is_bitwise_the_same_in_any_company(architecture: dict[str, Any], t
     rows=st.integers(1, 6),
     joined=st.integers(1, 8),
     seed=st.integers(0, 100),
+    in_place=st.booleans(),
 )
-def test_sentence_that_joins_or_stays_gets_the_same_bits(lengths: list[int], rows: int, joined: int, seed: int) -> None:
+def test_sentence_that_joins_or_stays_gets_the_same_bits(
+    lengths: list[int], rows: int, joined: int, seed: int, in_place: bool
+) -> None:
     model = FixedPointModel(fixed_model(seed % 3))
     sources = sentences(lengths, seed)
     joined = min(joined, len(sources) - 1)
@@ -147,7 +150,7 @@ def test_sentence_that_joins_or_stays_gets_the_same_bits(lengths: list[int], row
         state = model.step(read, start(early)).state.join(start(late))
         kept = torch.tensor([len(sources) - 1, 0])  # the others leave
         chosen = (kept[:, None] * rows + torch.arange(rows)).flatten()
-        state = state.select(chosen, kept)
+        state = state.keep(chosen, kept) if in_place else state.select(chosen, kept)
         step = model.step(torch.full((2 * rows,), BOS), state)
         alone = model.step(torch.full((rows,), BOS), start([sources[-1]]))
         assert torch.equal(step.logits[:rows], alone.logits)
@@ -158,6 +161,18 @@ def test_sentence_that_joins_or_stays_gets_the_same_bits(lengths: list[int], row
         first = model.step(read[:rows], start([sources[0]])).state
         alone = model.step(torch.full((rows,), BOS), first)
         assert torch.equal(step.logits[rows:], alone.logits)
+
+
+def test_keeping_sentences_moves_only_those_that_change_places() -> None:
+    model = FixedPointModel(fixed_model())
+    lengths = [9, 30, 4, 12, 7]
+    source: Any = model.start(model.encode(pad(sentences(lengths)))).context
+    places = torch.tensor([0, 4, 2])
+    wanted = source.select(places)
+    kept = source.keep(places)
+    assert kept.memory.data_ptr() == source.memory.data_ptr()
+    for part in ("memory", "keys", "bias", "lengths"):
+        assert torch.equal(getattr(kept, part), getattr(wanted, part)), part
 
 
 def test_step_leaves_the_given_state_as_it_is() -> None:

@@ -106,14 +106,16 @@ async def test_a_wide_beam_is_not_overtaken_for_ever(serve: Serve, loader: FakeL
     assert loader.made[0].sets[0].most_rows <= 20
 
 
-async def joined_beside_a_large_set(client: Client, loader: FakeLoader, texts: list[str]) -> list[int]:
-    """After how many steps of a set of 80 rows these came in, who are waiting after its first."""
+async def joined_beside_a_large_set(
+    client: Client, loader: FakeLoader, texts: list[str], *, sentences: int = 16
+) -> list[int]:
+    """After how many steps of a set of so many sentences, of 5 rows each, these came in, who wait after its first."""
     gate = Gate()
     loader.after = gate
-    large = post(client, *("one two three four five six seven eight" for _ in range(16)), beam_size=5)
+    large = post(client, *("one two three four five six seven eight" for _ in range(sentences)), beam_size=5)
     await until(gate.reached.is_set)
     running = loader.made[0].sets[0]
-    assert running.rows == 80
+    assert running.rows == 5 * sentences
     joined: list[int] = []
     loader.before = lambda texts: joined.append(running.steps)
     newcomers = [post(client, text) for text in texts]
@@ -128,5 +130,9 @@ async def test_newcomers_wait_two_steps_for_company_beside_a_large_set(client: C
     assert await joined_beside_a_large_set(client, loader, ["alone"]) == [3], "two steps were made without it"
 
 
+async def test_newcomers_wait_four_steps_beside_a_very_large_set(client: Client, loader: FakeLoader) -> None:
+    assert await joined_beside_a_large_set(client, loader, ["alone"], sentences=44) == [5]
+
+
 async def test_enough_newcomers_join_at_once(client: Client, loader: FakeLoader) -> None:
-    assert await joined_beside_a_large_set(client, loader, [f"number {n}" for n in range(4)]) == [1]
+    assert await joined_beside_a_large_set(client, loader, [f"number {n}" for n in range(5)]) == [1]
