@@ -34,6 +34,7 @@ _TRAINING_RANGES: tuple[tuple[str, float, float], ...] = (
     ("keep", 0.0, 1.0),
     ("copy_rate", 0.0, 1.0),
     ("casual_rate", 0.0, 1.0),
+    ("fragment_rate", 0.0, 1.0),
     ("sampling", 0.0, 1.0),
     ("guidance", 0.0, 100.0),
     ("slices", 1, 4096),
@@ -126,6 +127,8 @@ class TrainingConfig:
             unknown unit on both, which teaches copying.
         casual_rate: Share of training pairs written as people type: without the last sign, or the source
             in lower case.
+        fragment_rate: Share of training pairs of which only a few words and what they are linked to are
+            shown, which teaches words and phrases by themselves; needs guidance, whose links it uses.
         sampling: Cut the text into other units every time: for BPE the probability that a merge is
             left out (Provilkov et al. 2020), for unigram the smoothing of Kudo 2018; 0: off.
         shortlist: Learn a vocabulary shortlist too, which takes time and some megabytes of the bundle.
@@ -158,6 +161,7 @@ class TrainingConfig:
     keep: float = 0.0
     copy_rate: float = 0.02
     casual_rate: float = 0.0
+    fragment_rate: float = 0.0
     sampling: float = 0.0
     shortlist: bool = True
     guidance: float = 0.0
@@ -178,6 +182,11 @@ class TrainingConfig:
             check_range(f"training.{name}", getattr(self, name), low, high)
         check_choice("training.precision", self.precision, Precision)
         check_choice("training.schedule", self.schedule, Schedule)
+        if self.fragment_rate and not self.guidance:
+            raise ConfigError(
+                "training.fragment_rate cuts pairs by the links of guidance; set training.guidance too (0.5 is usual), "
+                "or training.fragment_rate = 0"
+            )
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ConfigError(f"training.device = {self.device!r} is not known; write auto, cpu, cuda or cuda:N")
 

@@ -84,6 +84,7 @@ def open_stream(recipe: Recipe, folder: Path, source: Tokenizer, target: Tokeniz
         max_tokens=config.max_tokens,
         copy_rate=config.copy_rate,
         casual_rate=config.casual_rate,
+        fragment_rate=config.fragment_rate,
         seed=config.seed,
         sampler=SubwordSampler(*unit_files(folder), config.sampling) if config.sampling else None,
         links=open_links(folder, sum(map(len, indexes))) if config.guidance else None,

@@ -23,7 +23,7 @@ from nmt.tokenizer import Tokenizer
 from training.guidance import Block, Links, UnitEnds, link_matrix, unit_blocks
 from training.index import CorpusIndex
 from training.mixture import Mixture, Part
-from training.variants import as_typed, teach_copying
+from training.variants import as_typed, fragment, teach_copying
 
 POOL = 200_000
 """Pairs sorted by length together."""
@@ -92,6 +92,7 @@ class BatchStream:
         max_tokens: Longest side, EOS included; longer pairs are left out.
         copy_rate: Share of pairs that teach copying (see `TrainingConfig`).
         casual_rate: Share of pairs written as people type (see `TrainingConfig`).
+        fragment_rate: Share of pairs of which a fragment is taken, where there are links (see `TrainingConfig`).
         seed: Of the order, of what is changed and of the sampled units.
         sampler: Cuts into units instead of the tokenizers; its lengths may differ from the index's.
         links: Of the rows, for guidance.
@@ -111,6 +112,7 @@ class BatchStream:
         max_tokens: int,
         copy_rate: float,
         casual_rate: float = 0.0,
+        fragment_rate: float = 0.0,
         seed: int,
         sampler: Sampler | None = None,
         links: Links | None = None,
@@ -120,7 +122,8 @@ class BatchStream:
         self._mixture = Mixture(parts or [Part(0, self._starts[-1])], seed)
         self._source, self._target, self._sampler = source, target, sampler
         self._batch_tokens, self._max_tokens = batch_tokens, max_tokens
-        self._copy_rate, self._casual_rate, self._seed = copy_rate, casual_rate, seed
+        self._copy_rate, self._casual_rate, self._fragment_rate = copy_rate, casual_rate, fragment_rate
+        self._seed = seed
         self._links, self._ends = links, (UnitEnds(source), UnitEnds(target))
         self.too_long = sum(index.too_long(max_tokens) for index in indexes)
         if self.too_long == self._starts[-1]:
@@ -181,6 +184,8 @@ class BatchStream:
             if self._copy_rate and random.random() < self._copy_rate:
                 source, target = teach_copying(source, target, random)
                 known = []  # the words stand elsewhere now
+            elif self._fragment_rate and random.random() < self._fragment_rate:
+                source, target, known = fragment(source, target, known, random) or (source, target, known)
             elif self._casual_rate and random.random() < self._casual_rate:
                 source, target = as_typed(source, target, random)
                 known = [link for link in known if link[1] <= len(source) and link[3] <= len(target)]

@@ -13,14 +13,15 @@ import pytest
 from nmt.config import UNK
 from nmt.errors import ConfigError, CorpusError
 from nmt.tokenizer import SPACE, SPECIAL, CharacterTokenizer, Tokenizer
-from training.config import Recipe, UnitsConfig
+from training.config import Recipe, TrainingConfig, UnitsConfig
 from training.data_config import DataConfig
+from training.guidance import LINK, Block, Links
 from training.index import open_index
 from training.mixture import Mixture, Part
 from training.sampling import SubwordSampler
 from training.stream import BatchStream, Position
 from training.subwords import train_subwords
-from training.variants import UNKNOWN, as_typed, teach_copying
+from training.variants import UNKNOWN, as_typed, fragment, teach_copying
 
 ROOT = Path(__file__).parents[2]
 UNITS = CharacterTokenizer([*SPECIAL.values(), SPACE, *"abcdefghijklmnopqrstuvwxyz0123456789"])
@@ -245,3 +246,61 @@ def test_a_share_of_the_stream_is_casual_and_the_same_again_after_resuming(corpu
     ]
     assert any(changed)
     assert not all(changed)
+
+
+def between(pair: tuple[str, str], *words: tuple[str, str]) -> list[Block]:
+    """Links between words of a pair, each by its first place."""
+    source, target = pair
+    return [(source.find(s), source.find(s) + len(s), target.find(t), target.find(t) + len(t)) for s, t in words]
+
+
+def test_a_fragment_is_whole_as_its_links_say() -> None:
+    pair = "I do not see the car.", "Je ne vois pas la voiture."
+    links = between(
+        pair, ("I", "Je"), ("not", "ne"), ("not", "pas"), ("see", "vois"), ("the", "la"), ("car", "voiture"), (".", ".")
+    )
+    random = np.random.default_rng(0)
+    found = [fragment(*pair, links, random) for _ in range(300)]
+    seen = Counter((source.lower(), target) for source, target, _ in filter(None, found))
+    assert seen[("car", "voiture")] > seen[("the", "la")] > 0, "long words come more often"
+    assert ("the car", "la voiture") in seen
+    assert ("not see", "ne vois pas") in seen
+    assert not {source for source, _ in seen} & {"not", "see the", "."}, "their links lead out, or they say nothing"
+    for source, target, inside in filter(None, found):
+        for a, b, c, d in inside:
+            assert (source[a:b].lower(), target[c:d]) in {(s.lower(), t) for s, t in words_of(pair, links)}
+
+
+def words_of(pair: tuple[str, str], links: list[Block]) -> list[tuple[str, str]]:
+    """The words that links join."""
+    return [(pair[0][a:b], pair[1][c:d]) for a, b, c, d in links]
+
+
+def test_long_idioms_and_pairs_without_links_give_no_fragment() -> None:
+    random = np.random.default_rng(0)
+    pair = "a b c d e f", "x"
+    assert fragment(*pair, between(pair, *((word, "x") for word in "abcdef")), random) is None
+    assert fragment("one", "un", [], random) is None
+    assert fragment("!", "!", [(0, 1, 0, 1)], random) is None
+
+
+def test_fragments_have_the_links_of_their_units(corpus: Path) -> None:
+    corpus.write_text("".join(f"word {n}\tmot {n}\n" for n in range(300)), "utf-8")
+    known = [link for n in range(300) for link in (((0, 4), (0, 3)), ((5, 5 + len(str(n))), (4, 4 + len(str(n)))))]
+    links = Links(np.array(known, LINK), np.arange(0, 601, 2))
+    run = list(islice(stream(corpus, fragment_rate=0.5, links=links)(Position()), 6))
+    assert [one for one, _ in islice(stream(corpus, fragment_rate=0.5, links=links)(run[2][1]), 3)] == [
+        one for one, _ in run[3:]
+    ]
+    texts = {
+        (UNITS.decode(source).text, UNITS.decode(target).text, len(blocks))
+        for examples, _ in run
+        for source, target, blocks in zip(examples.source, examples.target, examples.links or [], strict=True)
+    }
+    assert ("word", "mot", 1) in texts
+    assert any(source.startswith("word ") and count == 2 for source, _, count in texts)
+
+
+def test_fragments_need_links() -> None:
+    with pytest.raises(ConfigError, match=r"set training\.guidance too"):
+        TrainingConfig(fragment_rate=0.1)
