@@ -1,6 +1,8 @@
-"""HTTP as uvicorn reads it with httptools, several times faster than with h11, and with a limit for heads."""
+"""HTTP as uvicorn reads it with httptools, several times faster than with h11, and with limits for heads."""
 
 from __future__ import annotations
+
+import asyncio
 
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -9,11 +11,26 @@ LONGEST_HEAD = 65_536
 """Bytes of request line and headers, as h11 limits them; httptools alone takes any number."""
 
 
+HEAD_SECONDS = 30.0
+"""From the start of a connection, or of a later request on it, to the end of the head."""
+
+
 class LimitedProtocol(HttpToolsProtocol):
-    """Answers 400 and hangs up where a head does not end."""
+    """Answers 400 and hangs up where a head does not end; hangs up where it does not come."""
 
     _head = 0
     _in_message = _in_head = False
+    _timer: asyncio.TimerHandle | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -27,14 +44,25 @@ class LimitedProtocol(HttpToolsProtocol):
     @override
     def on_message_begin(self) -> None:
         self._head, self._in_message, self._in_head = 0, True, True
+        if self._timer is None:
+            self._wait_for_head()
         super().on_message_begin()
 
     @override
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._stop_waiting()
         super().on_headers_complete()
 
     @override
     def on_message_complete(self) -> None:
         self._in_message = False
         super().on_message_complete()
+
+    def _wait_for_head(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -105,6 +105,33 @@ def test_headers_without_end_are_refused(server: tuple[Server, int], size: int) 
             assert size > 1_000_000
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /readyz HTTP/1.1\r\nHost: x\r\n", None])
+def test_a_head_that_does_not_come_is_hung_up_on(
+    server: tuple[Server, int], monkeypatch: pytest.MonkeyPatch, sent: bytes | None
+) -> None:
+    monkeypatch.setattr("service.protocol.HEAD_SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", server[1]), timeout=10) as connection:
+        if sent is None:  # the second one on a connection
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += connection.recv(10_000)
+            assert answer.startswith(b"HTTP/1.1 200")
+            sent = b"GET /re"
+        connection.sendall(sent)
+        assert connection.recv(10_000) == b""
+
+
+def test_a_body_may_take_longer_than_a_head(server: tuple[Server, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.protocol.HEAD_SECONDS", 0.3)
+    body = json.dumps(ask("slowly")).encode()
+    with socket.create_connection(("127.0.0.1", server[1]), timeout=10) as connection:
+        connection.sendall(HEAD % len(body) + body[:5])
+        time.sleep(0.6)
+        connection.sendall(body[5:])
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 200")
+
+
 def test_large_bodies_and_requests_in_a_row_are_no_long_heads(server: tuple[Server, int]) -> None:
     body = json.dumps(ask("x" * 30_000)).encode()
     with socket.create_connection(("127.0.0.1", server[1]), timeout=20) as connection:
