@@ -52,7 +52,9 @@ def as_typed(source: str, target: str, random: np.random.Generator) -> tuple[str
 def fragment(
     source: str, target: str, links: Sequence[Block], random: np.random.Generator
 ) -> tuple[str, str, list[Block]] | None:
-    """Some words of a pair and what they are linked to, the source in lower case half the time; and their links.
+    """Some words of a pair and what they are linked to, and their links.
+
+    A third stays as it is, of a third the source is in lower case, and a third begins with a capital on both sides.
 
     What is cut out is a phrase pair (Koehn, Och & Marcu 2003): nothing in it is linked to what is left out. It begins
     with one word, long ones more often (they say more), or a few around it, and grows until that is true.
@@ -79,6 +81,14 @@ def fragment(
     if len({link[:2] for link in inside}) > _MOST_WORDS:
         return None
     source, target = source[start:end], target[low:high]
-    if random.random() < 0.5 and len(source.lower()) == len(source):
+    case = int(random.integers(3))
+    if case == 1 and len(source.lower()) == len(source):
         source = source.lower()
+    elif case == 2:
+        source, target = _capitalised(source), _capitalised(target)
     return source, target, [(a - start, b - start, c - low, d - low) for a, b, c, d in inside]
+
+
+def _capitalised(text: str) -> str:
+    first = text[0].upper()
+    return first + text[1:] if len(first) == 1 else text  # ß becomes two characters
