@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import regex
 
+from nmt.case import Case
 from nmt.config import EOS, check_range
 from nmt.errors import InputError, InputTooLong, SeveralSentences
 from nmt.plan import is_readable
 from nmt.prefix import BeginsWith, TargetPrefix
 from nmt.search import Hypothesis, SearchOptions, Sentence
 from nmt.sentences import sentences
-from nmt.text import in_capitals, replace_surrogates, to_capitals, to_sentence_case, words
+from nmt.text import replace_surrogates, words
 from nmt.translation import Alternative
 from nmt.writing import Copies
 
@@ -59,8 +60,8 @@ class AlternativesPlan:
             raise SeveralSentences(
                 f"alternatives need a text of one sentence, this one has {len(spans)}; send one of them"
             )
-        shouted = in_capitals(text[slice(*spans[0])])
-        self._pieces = translator.source_tokenizer.encode(text[slice(*spans[0])], spans[0][0], sentence_case=shouted)
+        self._case = translator.source_tokenizer.case_of(text[slice(*spans[0])])
+        self._pieces = translator.source_tokenizer.encode(text[slice(*spans[0])], spans[0][0], case=self._case)
         if len(self._pieces) > translator.longest_source:
             raise InputTooLong(
                 f"alternatives need a sentence of at most {translator.longest_source} units, this one has "
@@ -69,8 +70,9 @@ class AlternativesPlan:
         if not is_readable(text, spans[0], self._pieces):
             raise InputError("alternatives need a text that the model can read")
         tokenizer, given = translator.target_tokenizer, translator.check_prefix(target_prefix)
-        self._capitals = shouted and given == to_capitals(given)
-        given = to_sentence_case(given) if self._capitals else given
+        if given != self._case.write(given):
+            self._case = Case.AS_IT_IS
+        given = self._case.read(given)
         closed = translator.spaced and given[-1:].isspace()
         usual = TargetPrefix.exactly(given, tokenizer, [*tokenizer.beginning_with(" "), EOS] if closed else [])
         beyond = None if closed or usual is None else TargetPrefix.beyond(given, tokenizer)
@@ -106,12 +108,12 @@ class AlternativesPlan:
             before = merged.get(candidate.prefix)
             probability = math.exp(candidate.logprob - total) + (before.probability if before else 0.0)
             merged[candidate.prefix] = Alternative(candidate.text, min(probability, 1.0), candidate.prefix)
-        if self._capitals:
-            merged = {
-                prefix: Alternative(to_capitals(one.text), one.probability, to_capitals(prefix))
-                for prefix, one in merged.items()
-            }
-        return sorted(merged.values(), key=lambda alternative: -alternative.probability)[: self._count]
+        written = map(self._written, merged.values())
+        return sorted(written, key=lambda alternative: -alternative.probability)[: self._count]
+
+    def _written(self, found: Alternative) -> Alternative:
+        prefix = self._case.write(found.prefix)
+        return Alternative(prefix[len(prefix) - len(found.text) :], found.probability, prefix)
 
     def _sentence(self, prefix: TargetPrefix | None, deadline: float | None) -> Sentence:
         rows = 2 * self._count  # some will spell the same word

@@ -17,6 +17,7 @@ import numpy as np
 import regex
 
 from nmt.alignment import AttentionMatrix, Token
+from nmt.case import Case
 from nmt.config import EOS, UNK
 from nmt.errors import InputError, InputTooLong, SeveralSentences
 from nmt.prefix import BeginsWith, TargetPrefix
@@ -24,12 +25,9 @@ from nmt.search import Hypothesis, SearchOptions, Sentence
 from nmt.sentences import iterate, sentences
 from nmt.text import (
     Span,
-    in_capitals,
     replace_surrogates,
     restore,
     split_long,
-    to_capitals,
-    to_sentence_case,
     words,
 )
 from nmt.tokenizer import SPACE, Piece
@@ -57,7 +55,7 @@ class Job:
         notes: See `TranslatedSentence`.
         sentence: What is searched; None where the sentence was copied.
         hypotheses: The outcome.
-        capitals: Whether the translation is written in capitals, as the sentence is.
+        case: In which the translation is written.
     """
 
     text: int
@@ -67,7 +65,7 @@ class Job:
     notes: list[str]
     sentence: Sentence | None = None
     hypotheses: tuple[TranslatedHypothesis, ...] = ()
-    capitals: bool = False
+    case: Case = Case.AS_IT_IS
 
 
 class Plan:
@@ -93,11 +91,13 @@ class Plan:
         self._texts = [replace_surrogates(text) for text in texts]
         self._options, self._stream, self._deadline = options, stream, deadline
         self._prefix: TargetPrefix | None = None
-        self._capitals = True  # unless a prefix says otherwise
+        self._cased = True  # unless a prefix says otherwise
         if target_prefix:
             given = translator.check_prefix(target_prefix)
-            self._capitals = all(map(in_capitals, self._texts)) and given == to_capitals(given)
-            given = to_sentence_case(given) if self._capitals else given
+            cases = set(map(translator.source_tokenizer.case_of, self._texts))
+            case = cases.pop() if len(cases) == 1 else Case.AS_IT_IS
+            self._cased = not cases and given == case.write(given)
+            given = case.read(given) if self._cased else given
             self._prefix = TargetPrefix.of(given, translator.target_tokenizer, spaced=translator.spaced)
         self._shortlist = translator.shortlist_for(shortlist)
         self.jobs: list[Job] = []
@@ -174,7 +174,7 @@ class Plan:
         writer = self._written.get(sentence)
         if writer is None:
             writer = self._written[sentence] = Writer(
-                self._translator.target_tokenizer, job.pieces, self._prefix, capitals=job.capitals
+                self._translator.target_tokenizer, job.pieces, self._prefix, job.case
             )
         while len(writer.tokens) <= index:
             unit = sentence.committed[len(writer.tokens)]
@@ -201,28 +201,28 @@ class Plan:
     def _cut(self, number: int, text: str, span: Span) -> list[Job]:
         """The jobs of one sentence: one, or its parts where it is longer than the model has seen."""
         translator = self._translator
-        sentence_case, limit = in_capitals(text[slice(*span)]), translator.longest_source
+        case, limit = translator.source_tokenizer.case_of(text[slice(*span)]), translator.longest_source
 
         def encode(part: str, offset: int = 0) -> list[Piece]:
-            return translator.source_tokenizer.encode(part, offset, sentence_case=sentence_case)
+            return translator.source_tokenizer.encode(part, offset, case=case)
 
         whole = encode(text[slice(*span)], span[0])
         if len(whole) <= limit or not is_readable(text, span, whole):
-            return self._job(number, text, span, whole, [])
+            return self._job(number, text, span, whole, [], case)
         if self._prefix:
             raise InputTooLong(
                 f"a target prefix needs a sentence of at most {limit} units, this one has {len(whole)}; shorten it"
             )
         jobs: list[Job] = []
         for part in split_long(text, span, limit, lambda piece: len(encode(piece))):
-            jobs += self._job(number, text, part, encode(text[slice(*part)], part[0]), ["split"])
+            jobs += self._job(number, text, part, encode(text[slice(*part)], part[0]), ["split"], case)
         return jobs
 
-    def _job(self, number: int, text: str, span: Span, pieces: list[Piece], notes: list[str]) -> list[Job]:
+    def _job(self, number: int, text: str, span: Span, pieces: list[Piece], notes: list[str], case: Case) -> list[Job]:
         """The sentence for the model, or copied where the model can read nothing of it."""
         if is_readable(text, span, pieces):
             job = Job(number, 0, span, pieces, notes)
-            job.capitals = self._capitals and in_capitals(text[slice(*span)])
+            job.case = case if self._cased else Case.AS_IT_IS
             job.sentence = self._sentence([*(piece.id for piece in pieces), EOS])
             self._job_of[job.sentence] = job
             self.sentences.append(job.sentence)
@@ -258,7 +258,7 @@ class Plan:
         """Ids -> text, copying what the vocabulary cannot spell."""
         copies = Copies(job.pieces, self._prefix).all(found)
         decoded = self._translator.target_tokenizer.decode(found.tokens, copies)
-        written = to_capitals(decoded.text) if job.capitals else decoded.text
+        written = job.case.write(decoded.text)
         target = tuple(
             target_token(id_, written[slice(*span)], span, logprob)
             for id_, span, logprob in zip(found.tokens, decoded.spans, found.token_scores.tolist(), strict=True)

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nmt.alignment import Token
+from nmt.case import Case
 from nmt.config import EOS, UNK
 from nmt.errors import InputError, InputTooLong
 from nmt.prefix import BeginsWith, TargetPrefix
 from nmt.search import SearchOptions, Sentence
-from nmt.text import in_capitals, replace_surrogates, to_capitals, to_sentence_case
+from nmt.text import replace_surrogates
 from nmt.tokenizer import Piece
 from nmt.translation import END, TranslatedHypothesis
 from nmt.writing import source_tokens, subword_matrix
@@ -76,10 +77,11 @@ class ScorePlan:
         return found
 
     def _cut(self, source_text: str, target_text: str) -> _Pair:
-        shouted = in_capitals(source_text)
-        both = shouted and target_text == to_capitals(target_text)
-        source = self._translator.source_tokenizer.encode(source_text, sentence_case=shouted)
-        target = self._translator.target_tokenizer.encode(target_text, sentence_case=both)
+        case = self._translator.source_tokenizer.case_of(source_text)
+        source = self._translator.source_tokenizer.encode(source_text, case=case)
+        if target_text != case.write(target_text):
+            case = Case.AS_IT_IS
+        target = self._translator.target_tokenizer.encode(target_text, case=case)
         if not source or not target:
             raise InputError("a given pair needs text on both sides; the source or the translation is empty")
         limit = 4 * self._translator.longest_source
@@ -88,7 +90,7 @@ class ScorePlan:
                 f"a given pair may have at most {limit} units on a side, this one has {len(source)} and "
                 f"{len(target)}; send one sentence of it at a time"
             )
-        return _Pair(source_text, target_text, source, target, to_sentence_case(target_text) if both else target_text)
+        return _Pair(source_text, target_text, source, target, case.read(target_text))
 
     def _sentence(self, pair: _Pair, deadline: float | None) -> Sentence:
         only = TargetPrefix.exactly(pair.target_read, self._translator.target_tokenizer, [EOS])

@@ -16,14 +16,11 @@ from nmt.sentences import CLUSTER, Span, sentences
 __all__ = [
     "Normalised",
     "Span",
-    "in_capitals",
     "normalise",
     "replace_surrogates",
     "restore",
     "sentences",
     "split_long",
-    "to_capitals",
-    "to_sentence_case",
     "words",
 ]
 
@@ -31,10 +28,6 @@ _CLUSTER = regex.compile(CLUSTER)
 _IRREGULAR = regex.compile(r"\p{Cc}|[\s--\x20]|\x20{2}|^\x20|\x20$", regex.VERSION1)
 _LONGEST_CLUSTER = 64
 """Code points; sorting the marks of a longer one takes time that grows with the square of their number."""
-
-
-_LOWER_CASE = regex.compile(r"\p{Ll}")
-_SHOUTED = regex.compile(r"\p{Lu}\p{M}*\p{Lu}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +47,6 @@ class Normalised:
 def replace_surrogates(text: str) -> str:
     """Lone surrogates become U+FFFD, one for one, so that offsets stay what they were."""
     return text if text.isascii() else regex.sub(r"[\ud800-\udfff]", "\ufffd", text)
-
-
-def in_capitals(text: str) -> bool:
-    """Whether there are words in capitals and no small letter."""
-    return bool(_SHOUTED.search(text)) and not _LOWER_CASE.search(text)
-
-
-def to_sentence_case(text: str) -> str:
-    """Small letters but for the first one; character by character, so that places stay what they were."""
-    first = next((place for place, character in enumerate(text) if character.lower() != character), 0)
-    return text[: first + 1] + "".join(map(_small, text[first + 1 :]))
-
-
-def to_capitals(text: str) -> str:
-    """Capitals, character by character: one that would become two (ß) stays."""
-    return "".join(map(_capital, text))
-
-
-def _small(character: str) -> str:
-    small = character.lower()
-    return small if len(small) == 1 else character
-
-
-def _capital(character: str) -> str:
-    capital = character.upper()
-    return capital if len(capital) == 1 else character
 
 
 def normalise(text: str) -> Normalised:

@@ -18,9 +18,10 @@ from pathlib import Path
 import sentencepiece
 from typing_extensions import override
 
+from nmt.case import Case
 from nmt.config import BOS, EOS, PAD, UNK
 from nmt.errors import BundleError
-from nmt.text import Span, normalise, to_sentence_case
+from nmt.text import Span, normalise
 
 SPACE = "▁"
 """Stands for a space inside a unit, as in SentencePiece."""
@@ -144,13 +145,13 @@ class Tokenizer(ABC):
         start = bisect_left(texts, text)
         return ids[start : bisect_left(texts, text + "\U0010ffff", start)]
 
-    def encode(self, text: str, offset: int = 0, *, sentence_case: bool = False) -> list[Piece]:
+    def encode(self, text: str, offset: int = 0, *, case: Case = Case.AS_IT_IS) -> list[Piece]:
         """Cut raw text into pieces; EOS is not added.
 
         Args:
             text: The pieces have their text from it, and their spans are into it.
             offset: Added to spans.
-            sentence_case: Whether the ids shall be those of `text` in sentence case.
+            case: The ids are those of `text` as it is read in this case.
         """
         normalised = normalise(text)
         if not normalised.text:
@@ -158,8 +159,7 @@ class Tokenizer(ABC):
         form, origins = normalised.text, normalised.spans
         pieces: list[Piece] = []
         position = -self.prefix
-        read = to_sentence_case(form) if sentence_case else form
-        for surface, id_ in zip(*self.surfaces(read), strict=True):
+        for surface, id_ in zip(*self.surfaces(case.read(form)), strict=True):
             first, end = max(position, 0), position + len(surface)
             position = end
             if end <= 0:  # only the space that SentencePiece puts in front
@@ -172,6 +172,10 @@ class Tokenizer(ABC):
             blank = end - first == 1 and form[first] == " "
             pieces.append(Piece(id_, SPACE if blank else text[start:stop], (start + offset, stop + offset)))
         return pieces
+
+    def case_of(self, text: str) -> Case:
+        """The case of one sentence."""
+        return Case.of(text, lambda one: len(self.ids([one])[0]))
 
     def decode(self, ids: Sequence[int], copies: Mapping[int, str] | None = None) -> Decoded:
         """Join ids to text.

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.alignment import AttentionMatrix, Token
+from nmt.case import Case
 from nmt.config import EOS, UNK
 from nmt.prefix import TargetPrefix
 from nmt.search import Hypothesis
-from nmt.text import Span, to_capitals
+from nmt.text import Span
 from nmt.tokenizer import SPACE, SPECIAL, Piece, Speller, Tokenizer
 from nmt.translation import END, StreamedToken
 
@@ -57,9 +58,9 @@ class Writer:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, pieces: Sequence[Piece], prefix: TargetPrefix | None, *, capitals: bool = False
+        self, tokenizer: Tokenizer, pieces: Sequence[Piece], prefix: TargetPrefix | None, case: Case = Case.AS_IT_IS
     ) -> None:
-        self._capitals = capitals
+        self._case = case
         self._speller = Speller(tokenizer.spelled)
         self._copies = Copies(pieces, prefix)
         self._ids: list[int] = []
@@ -71,7 +72,7 @@ class Writer:
         copy = self._copies.take(self._ids, weights) if id_ == UNK else ""
         span = self._speller.add(id_, copy)
         self._ids.append(id_)
-        text = to_capitals(self._speller.text) if self._capitals else self._speller.text
+        text = self._case.write(self._speller.text)
         shown = max(self._shown, len(text.rstrip(" ")))
         added, self._shown = text[self._shown : shown], shown
         self.tokens.append(StreamedToken(target_token(id_, text[slice(*span)], span, logprob), added, weights))
