@@ -17,8 +17,8 @@ _SHOUTED = regex.compile(r"\p{Lu}\p{M}*\p{Lu}")
 _BEGINS = regex.compile(r"[\p{L}\p{N}]")
 _SENTENCE_ENDS = regex.compile(r"[.!?…。！？]\P{L}*$")
 
-_PHRASE = 4
-"""Words up to which a text without a last sign is a word or phrase by itself."""
+_PHRASE, _CHARACTERS = 4, 100
+"""Words, and characters, up to which a text without a last sign is a word or phrase by itself."""
 
 
 class Case(Enum):
@@ -42,7 +42,9 @@ class Case(Enum):
         if not _LOWER_CASE.search(text):
             return cls.CAPITALS if _SHOUTED.search(text) else cls.AS_IT_IS
         first = _BEGINS.search(text)
-        if first is None or not first.group().isupper() or _SENTENCE_ENDS.search(text) or len(words(text)) > _PHRASE:
+        if first is None or not first.group().isupper() or len(text) > _CHARACTERS:
+            return cls.AS_IT_IS
+        if _SENTENCE_ENDS.search(text) or len(words(text)) > _PHRASE:
             return cls.AS_IT_IS
         return cls.CAPITAL_START if units(cls.CAPITAL_START.read(text)) < units(text) else cls.AS_IT_IS
 

@@ -56,6 +56,10 @@ def test_a_word_or_phrase_by_itself_is_read_small_where_it_has_fewer_units_so(te
     assert case.write(expected) == text
 
 
+def test_long_texts_are_no_phrases() -> None:
+    assert Case.of("Aa" + "!" * 100_000 + "a", units) is Case.AS_IT_IS  # and are not searched for signs
+
+
 def test_case_changes_keep_every_character_at_its_place() -> None:
     assert Case.CAPITALS.read("«ÉTÉ À PARIS!»") == "«Été à paris!»"
     assert Case.CAPITALS.read("İSTANBUL İ") == "İstanbul İ"  # whose small letter would be two characters
