@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmt.config import BOS, EOS, PAD, UNK, ModelConfig, build, check_range
 from nmt.errors import BundleError, ConfigError
@@ -186,8 +186,7 @@ class ModelBundle:
 
     def model(self) -> Seq2Seq:
         """The network with its weights, fp32, on the CPU, in evaluation mode."""
-        with torch.device("meta"):  # no weights yet, none drawn in vain
-            model = Seq2Seq(ModelConfig.from_dict(self.config.architecture))
+        model = Seq2Seq(ModelConfig.from_dict(self.config.architecture))
         place = self.path / WEIGHTS
         try:
             weights = dequantise(load_file(place))
@@ -200,10 +199,7 @@ class ModelBundle:
             raise BundleError(
                 f"{place} does not fit {CONFIG} at {wrong!r}, they are of different models; copy the whole folder again"
             )
-        filled = {id(parameter): nn.Parameter(weights[name]) for name, parameter in model.named_parameters()}
-        for module in model.modules():  # tied ones stay one
-            for name, parameter in module.named_parameters(recurse=False):
-                setattr(module, name, filled[id(parameter)])
+        model.load_state_dict(weights, strict=False)
         return model.eval()
 
     def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
