@@ -28,7 +28,9 @@ class Case(Enum):
     CAPITALS = auto()
     """Words in capitals and no small letter: read in sentence case, written in capitals."""
     CAPITAL_START = auto()
-    """A word or phrase by itself: read with a small letter, written with a capital."""
+    """A word or phrase by itself: read with a small letter at its start, written with a capital there."""
+    CAPITAL_PHRASE = auto()
+    """A word or phrase by itself in capitals: read in small letters, written in capitals."""
 
     @classmethod
     def of(cls, text: str, units: Callable[[str], int]) -> Case:
@@ -39,25 +41,29 @@ class Case(Enum):
             units: How many units a text has. A phrase keeps its capital unless it has fewer without: inside sentences
                 most words are small, and with a capital those fall to pieces that mean nothing.
         """
-        if not _LOWER_CASE.search(text):
-            return cls.CAPITALS if _SHOUTED.search(text) else cls.AS_IT_IS
+        shouted = not _LOWER_CASE.search(text)
+        if shouted and not _SHOUTED.search(text):
+            return cls.AS_IT_IS
+        usual, phrase = (cls.CAPITALS, cls.CAPITAL_PHRASE) if shouted else (cls.AS_IT_IS, cls.CAPITAL_START)
         first = _BEGINS.search(text)
         if first is None or not first.group().isupper() or len(text) > _CHARACTERS:
-            return cls.AS_IT_IS
+            return usual
         if _SENTENCE_ENDS.search(text) or len(words(text)) > _PHRASE:
-            return cls.AS_IT_IS
-        return cls.CAPITAL_START if units(cls.CAPITAL_START.read(text)) < units(text) else cls.AS_IT_IS
+            return usual
+        return phrase if units(phrase.read(text)) < units(usual.read(text)) else usual
 
     def read(self, text: str) -> str:
         """A text of this case as the model reads and writes it."""
         if self is Case.CAPITALS:
             first = next((place for place, character in enumerate(text) if character.lower() != character), 0)
             return text[: first + 1] + "".join(map(_small, text[first + 1 :]))
+        if self is Case.CAPITAL_PHRASE:
+            return "".join(map(_small, text))
         return _begin(text, _small) if self is Case.CAPITAL_START else text
 
     def write(self, text: str) -> str:
         """What the model writes, in this case; a character that would become two (ß) stays."""
-        if self is Case.CAPITALS:
+        if self in (Case.CAPITALS, Case.CAPITAL_PHRASE):
             return "".join(map(_capital, text))
         return _begin(text, _capital) if self is Case.CAPITAL_START else text
 

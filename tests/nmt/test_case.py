@@ -47,12 +47,13 @@ def test_what_is_in_capitals(text: str, expected: bool) -> None:
         ("Car", "car"), ("Red car", "red car"), ("«Été»", "«Été»"), ("Été", "été"), ("Le chat", "Le chat"),
         ("Paris", "Paris"), ("Car.", "Car."), ("Car!)", "Car!)"), ("Car car car car car", "Car car car car car"),
         ("car", "car"), ("2 Car", "2 Car"), ("A", "A"), ("", ""), ("İyi", "İyi"),
+        ("CAR", "car"), ("RED CAR", "red car"), ("PARIS", "Paris"), ("CAR!", "Car!"), ("OK", "Ok"),
     ],
 )  # fmt: skip
 def test_a_word_or_phrase_by_itself_is_read_small_where_it_has_fewer_units_so(text: str, expected: str) -> None:
     case = Case.of(text, units)
     assert case.read(text) == expected
-    assert (case is Case.CAPITAL_START) is (text != expected)
+    assert (case in (Case.CAPITAL_START, Case.CAPITAL_PHRASE)) is (text not in (expected, "PARIS", "CAR!", "OK"))
     assert case.write(expected) == text
 
 
