@@ -94,9 +94,8 @@ class Plan:
         self._cased = True  # unless a prefix says otherwise
         if target_prefix:
             given = translator.check_prefix(target_prefix)
-            cases = set(map(translator.source_tokenizer.case_of, self._texts))
-            case = cases.pop() if len(cases) == 1 else Case.AS_IT_IS
-            self._cased = not cases and given == case.write(given)
+            case, *others = set(map(translator.source_tokenizer.case_of, self._texts)) or {Case.AS_IT_IS}
+            self._cased = not others and given == case.write(given)
             given = case.read(given) if self._cased else given
             self._prefix = TargetPrefix.of(given, translator.target_tokenizer, spaced=translator.spaced)
         self._shortlist = translator.shortlist_for(shortlist)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import regex
 
+from nmt.case import Case
 from training.guidance import Block
 
 UNKNOWN = "\ue000"
@@ -59,8 +60,15 @@ def fragment(
     What is cut out is a phrase pair (Koehn, Och & Marcu 2003): nothing in it is linked to what is left out. It begins
     with one word, long ones more often (they say more), or a few around it, and grows until that is true.
 
+    Args:
+        source: Of the pair.
+        target: Of the pair.
+        links: Linked words: half-open spans of source and target, in code points.
+        random: Chooses.
+
     Returns:
-        None where that takes more than `_MOST_WORDS` words.
+        Source, target, and the links as spans of these; None where that takes more than `_MOST_WORDS` words, or where
+        no word is linked.
     """
     words = sorted({(a, b) for a, b, _, _ in links if _WORD.search(source, a, b)})
     if not words:
@@ -85,10 +93,5 @@ def fragment(
     if case == 1 and len(source.lower()) == len(source):
         source = source.lower()
     elif case == 2:
-        source, target = _capitalised(source), _capitalised(target)
+        source, target = Case.CAPITAL_START.write(source), Case.CAPITAL_START.write(target)
     return source, target, [(a - start, b - start, c - low, d - low) for a, b, c, d in inside]
-
-
-def _capitalised(text: str) -> str:
-    first = text[0].upper()
-    return first + text[1:] if len(first) == 1 else text  # ß becomes two characters
