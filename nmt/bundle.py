@@ -6,6 +6,7 @@ source.spm …        the vocabulary of each side (one file when shared)
 card.json README.md what it was trained on, its scores, its licence
 quality.json        optional: calibration of confidence, thresholds of flags
 shortlist.safetensors  optional: the target units that a source unit may need
+aligner.safetensors  optional: what says which word stands for which
 manifest.json       size and SHA-256 of every other file
 """
 
@@ -24,6 +25,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from nmt.aligner import Aligner
 from nmt.config import BOS, EOS, PAD, UNK, ModelConfig, build, check_range
 from nmt.errors import BundleError, ConfigError
 from nmt.manifest import MANIFEST, read_json, seal, verify, write_json
@@ -34,7 +36,7 @@ from nmt.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, CARD, README = "model.safetensors", "config.json", "card.json", "README.md"
-QUALITY, SHORTLIST = "quality.json", "shortlist.safetensors"
+QUALITY, SHORTLIST, ALIGNER = "quality.json", "shortlist.safetensors", "aligner.safetensors"
 """Optional files."""
 _SCALE = ".scale"
 
@@ -258,6 +260,40 @@ class ModelBundle:
                 f"{place} is damaged ({error}); copy the whole folder again or learn the shortlist again"
             ) from None
 
+    def aligner(self, model: Seq2Seq) -> Aligner | None:
+        """What says which word stands for which; None where none was learned.
+
+        Args:
+            model: This bundle's: the aligner reads its embeddings.
+
+        Raises:
+            BundleError: The file is damaged or of another model.
+        """
+        place = self.path / ALIGNER
+        if not place.exists():
+            return None
+        source, target = (side.embedding.weight.detach().numpy() for side in (model.encoder, model.decoder))
+        try:
+            arrays = {name: tensor.numpy() for name, tensor in dequantise(load_file(place)).items()}
+            return Aligner.from_arrays(arrays, source, target)
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise BundleError(
+                f"{place} is damaged ({error}); copy the whole folder again, or learn it again: "
+                f"python -m training add-aligner {self.path} --train FILE"
+            ) from None
+
+    def add_aligner(self, weights: Mapping[str, Tensor], *, card: dict[str, Any], readme: str) -> None:
+        """Write this bundle anew with an aligner, as `amend` does.
+
+        Args:
+            weights: What `training.aligner` learned; stored as int8.
+            card: Contents of `card.json`.
+            readme: The card for people, Markdown.
+        """
+        beside = self._copy(MANIFEST)
+        save_file(quantise(weights), beside / ALIGNER)
+        self._replace(beside, card, readme)
+
     def amend(
         self, *, card: dict[str, Any], readme: str, quality: Calibration | None, shortlist: Shortlist | None
     ) -> None:
@@ -301,6 +337,7 @@ class ModelBundle:
         readme: str,
         quality: Calibration | None = None,
         shortlist: Shortlist | None = None,
+        aligner: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Write a bundle beside `path`, then rename it there; what stood there is replaced.
 
@@ -313,11 +350,14 @@ class ModelBundle:
             readme: The card for people, Markdown.
             quality: Contents of `quality.json`, if any.
             shortlist: Contents of `shortlist.safetensors`, if any; `config` says whether it is used.
+            aligner: What `training.aligner` learned, if anything; stored as int8.
         """
         beside = path.with_name(path.name + ".part")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         save_file(quantise(weights), beside / WEIGHTS)
+        if aligner is not None:
+            save_file(quantise(aligner), beside / ALIGNER)
         for file in units:
             shutil.copyfile(file, beside / file.name)
         write_json(beside / CONFIG, asdict(config))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import regex
 
+from nmt.aligner import Aligned
 from nmt.alignment import AttentionMatrix, Token
 from nmt.case import Case
 from nmt.config import EOS, UNK
@@ -255,6 +256,7 @@ class Plan:
 
     def _read(self, text: str, job: Job, unknown: int, found: Hypothesis) -> TranslatedHypothesis:
         """Ids -> text, copying what the vocabulary cannot spell."""
+        assert job.sentence is not None
         copies = Copies(job.pieces, self._prefix).all(found)
         decoded = self._translator.target_tokenizer.decode(found.tokens, copies)
         written = job.case.write(decoded.text)
@@ -263,7 +265,9 @@ class Plan:
             for id_, span, logprob in zip(found.tokens, decoded.spans, found.token_scores.tolist(), strict=True)
         )
         matrix = subword_matrix(source_tokens(job.pieces), target, found.attention)
-        return TranslatedHypothesis(written, found.score, matrix, text, self._translator.quality, unknown)
+        aligner = self._translator.aligner
+        aligned = None if aligner is None else Aligned(aligner, job.sentence.source, found.tokens)
+        return TranslatedHypothesis(written, found.score, matrix, text, self._translator.quality, unknown, aligned)
 
     def _assemble(self, text: str, jobs: list[Job]) -> Translation:
         """Put the best candidates where their sentences stood."""

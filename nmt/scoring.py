@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nmt.aligner import Aligned
 from nmt.alignment import Token
 from nmt.case import Case
 from nmt.config import EOS, UNK
@@ -61,6 +62,7 @@ class ScorePlan:
             Token(unit.text, unit.span, unit.special, logprob)
             for unit, logprob in zip(units, found.token_scores.tolist(), strict=True)
         )
+        aligner = self._translator.aligner
         pair.hypothesis = TranslatedHypothesis(
             pair.target_text,
             float(found.token_scores.mean()),
@@ -68,6 +70,7 @@ class ScorePlan:
             pair.source_text,
             self._translator.quality,
             sum(piece.id == UNK for piece in pair.source),
+            None if aligner is None else Aligned(aligner, sentence.source, [piece.id for piece in pair.target] + [EOS]),
         )
 
     def result(self) -> list[TranslatedHypothesis]:

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.alignment import AttentionMatrix, Token, to_words
+from nmt.aligner import Aligned, Link
+from nmt.alignment import AttentionMatrix, Token, links, to_words
 from nmt.config import EOS
 from nmt.quality import Flag, Judgement, Quality
 from nmt.text import Span
@@ -36,6 +37,7 @@ class TranslatedHypothesis:
         source_text: The whole text as sent.
         quality: What judges it; None where the text was copied and no model had a say.
         unknown: Source units that the vocabulary cannot spell.
+        aligned: The pair for the bundle's aligner; None where there is none.
     """
 
     text: str
@@ -44,11 +46,23 @@ class TranslatedHypothesis:
     source_text: str
     quality: Quality | None = UNCALIBRATED
     unknown: int = 0
+    aligned: Aligned | None = None
 
     @cached_property
     def words(self) -> AttentionMatrix:
         """Attention between words (sum over a source word's pieces, mean over a target word's)."""
         return to_words(self.subwords, self.source_text, self.text)
+
+    def links(self, granularity: str = "word") -> list[Link]:
+        """Which tokens stand for which, as (source place, target place, weight).
+
+        The bundle's aligner says so, and the weight is how far its two directions agree; without an aligner
+        it is where attention is strong (`nmt.alignment.links`).
+        """
+        if self.aligned is None:
+            return links(self.words if granularity == "word" else self.subwords)
+        agreement = self.aligned.agreement(self.subwords, self.source_text, self.text, granularity=granularity)
+        return self.aligned.links(agreement)
 
     @cached_property
     def judgement(self) -> Judgement:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 
+from nmt.aligner import Aligner
 from nmt.alternatives import AlternativesPlan
 from nmt.bundle import ModelBundle
 from nmt.device import resolve_device
@@ -65,6 +66,7 @@ class Translator:
         compute: How the model computes, see `nmt.runtime`; only `reference` keeps `model` itself.
         quality: Judges translations.
         shortlist: The target units that a source's usually become.
+        aligner: Says which word stands for which; without one, attention does.
         bundle: Where the model came from, if from a bundle.
     """
 
@@ -80,6 +82,7 @@ class Translator:
         compute: str = "reference",
         quality: Quality = UNCALIBRATED,
         shortlist: Shortlist | None = None,
+        aligner: Aligner | None = None,
         bundle: ModelBundle | None = None,
     ) -> None:
         self.device = resolve_device(device)
@@ -90,7 +93,7 @@ class Translator:
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
         self.longest_source = longest_source
         self.spaced = target.split("-")[0].lower() not in _SPACELESS
-        self.quality, self.shortlist = quality, shortlist
+        self.quality, self.shortlist, self.aligner = quality, shortlist, aligner
         self._bundle = bundle
         self._ends_word: dict[int, bool] = {}
 
@@ -109,8 +112,9 @@ class Translator:
         """
         bundle = ModelBundle.load(path)
         source, target = bundle.tokenizers()
+        model = bundle.model()
         return cls(
-            bundle.model(),
+            model,
             source,
             target,
             target=bundle.target,
@@ -119,6 +123,7 @@ class Translator:
             compute=compute,
             quality=bundle.quality(),
             shortlist=bundle.shortlist(),
+            aligner=bundle.aligner(model),
             bundle=bundle,
         )
 
@@ -128,6 +133,11 @@ class Translator:
         if self._bundle is None:
             raise AttributeError("this translator was not loaded from a bundle")
         return self._bundle
+
+    @property
+    def has_aligner(self) -> bool:
+        """Whether the bundle's aligner says which word stands for which, instead of attention."""
+        return self.aligner is not None
 
     def translate(
         self,

@@ -35,7 +35,14 @@ class HypothesisAnswer(BaseModel):
     perplexity: float | None = Field(description="exp of minus the mean log-probability of its units; 1 is certain.")
     source_tokens: list[Token] | None = None
     target_tokens: list[Token] | None = None
-    alignment: list[tuple[int, int, float]] | None = Field(default=None, description="[source, target, weight]")
+    alignment: list[tuple[int, int, float]] | None = Field(
+        default=None, description="Which tokens stand for which: [source, target, weight]."
+    )
+    alignment_by: Literal["aligner", "attention"] | None = Field(
+        default=None,
+        description="The model's aligner, which reads both sentences whole (weight: how far its two directions agree), "
+        "or, where it has none, its attention.",
+    )
     attention: Attention | None = None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.alignment import AttentionMatrix, Token, links
+from nmt.alignment import AttentionMatrix, Token
 from service.errors import Problem
 from service.events import Committed, Started
 from service.models import ServedModel
@@ -100,7 +100,10 @@ def hypothesis_answer(hypothesis: TranslatedHypothesis, parts: Collection[str], 
         answer["source_tokens"] = [token_answer(token) for token in matrix.source]
         answer["target_tokens"] = [token_answer(token, scores="scores" in parts) for token in matrix.target]
     if "alignment" in parts:
-        answer["alignment"] = [[source, target, round(weight, 4)] for source, target, weight in links(matrix)]
+        answer["alignment_by"] = "attention" if hypothesis.aligned is None else "aligner"
+        answer["alignment"] = [
+            [source, target, round(weight, 4)] for source, target, weight in hypothesis.links(granularity)
+        ]
     if "attention" in parts:
         answer["attention"] = {"rows": "target", "columns": "source", "data": rounded(matrix.weights)}
     return answer

@@ -60,6 +60,10 @@ class TranslatorLike(Protocol):
     def has_attention(self) -> bool:
         """False for a model without attention."""
 
+    @property
+    def has_aligner(self) -> bool:
+        """Whether something else than attention says which word stands for which."""
+
     def translate(self, texts: Sequence[str], *, options: SearchOptions = ...) -> list[Translation]:
         """One translation for each text, at once."""
 

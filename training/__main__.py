@@ -29,6 +29,7 @@ _HELP = {
     "subwords": "learn the vocabulary, and index the corpus",
     "align": "link the words of the training pairs, for training.guidance",
     "train": "train the model, or go on from the last checkpoint",
+    "aligner": "learn which words stand for which from those links, for the bundle",
     "evaluate": "score the test set: BLEU, chrF, TER",
     "trust": "calibrate confidence and flags, and make the vocabulary shortlist",
     "export": "write the bundle",

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,17 @@ Pairs = Iterator[tuple[str, str]]
 
 
 def align(recipe: Recipe, folder: Path) -> None:
-    """Write `links.bin` and `links.index` for the pairs that training reads; goes on after the last whole block.
+    """The stage: `align_files` for the pairs that training reads."""
+    align_files(training_files(recipe, folder), folder, recipe.training.threads)
+
+
+def align_files(files: Sequence[Path], folder: Path, threads: int = 0) -> None:
+    """Write `links.bin` and `links.index` for the pairs of TSV files; goes on after the last whole block.
+
+    Args:
+        files: One after the other.
+        folder: Where the links come to.
+        threads: CPU threads; 0: all.
 
     Raises:
         ConfigError: The aligner is not installed.
@@ -50,7 +60,6 @@ def align(recipe: Recipe, folder: Path) -> None:
         CorpusError: It found no link at all.
     """
     program = find_aligner()
-    files = training_files(recipe, folder)
 
     def read() -> Pairs:
         return (pair for path in files for pair in read_tsv(path))
@@ -71,7 +80,7 @@ def align(recipe: Recipe, folder: Path) -> None:
             count = size * (block + 1) // blocks - size * block // blocks
             some = islice(to_align, count), islice(to_join, count)
             found = state["links"]
-            for linked in _aligned(program, *some, count, f"block {block + 1} of {blocks}", recipe.training.threads):
+            for linked in _aligned(program, *some, count, f"block {block + 1} of {blocks}", threads):
                 out.write(np.array(linked, LINK).tobytes())
                 found += len(linked)
                 index.write(np.array([found], np.int64).tobytes())
@@ -110,8 +119,8 @@ def find_aligner() -> str:
     found = shutil.which(PROGRAM, path=path)
     if found is None:
         raise ConfigError(
-            "training.guidance needs the word aligner eflomal: pip install 'interlinear[align]' (where there is no "
-            "wheel for it, that needs a C compiler), or set training.guidance = 0"
+            "this needs the word aligner eflomal: pip install 'interlinear[align]' (where there is no "
+            "wheel for it, that needs a C compiler); in a recipe, training.guidance = 0 does without"
         )
     return found
 

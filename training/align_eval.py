@@ -1,4 +1,4 @@
-"""How well attention aligns words: alignment error rate against links drawn by people.
+"""How well a model aligns words: alignment error rate against links drawn by people.
 
     python -m training align-eval MODEL [--reverse MODEL] --text FILE --gold FILE [--card "NAME OF THE GOLD"]
 
@@ -17,9 +17,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from nmt.alignment import to_words
+from nmt.alignment import AttentionMatrix, to_words
 from nmt.bundle import README, ModelBundle
-from nmt.errors import CorpusError
+from nmt.errors import ConfigError, CorpusError
 from nmt.text import Span
 from nmt.translator import Translator
 from training.trust import with_section
@@ -108,23 +108,45 @@ def alignment_score(found: Iterable[Links], pairs: Iterable[GoldPair]) -> Alignm
     )
 
 
-def attention_links(
+def found_links(
     translator: Translator, pairs: Sequence[tuple[Sequence[str], Sequence[str]]], *, progress: str = ""
-) -> list[Links]:
-    """Links of (source words, target words): each target word to the source word it looked at most."""
-    found: list[Links] = []
+) -> dict[str, list[Links]]:
+    """Links of (source words, target words).
+
+    Returns:
+        By `attention`, each target word to the source word it looked at most (for a model that has attention);
+        and by `aligner`, if there is one.
+    """
+    found: dict[str, list[Links]] = {"attention": []} if translator.has_attention else {}
+    if translator.aligner is not None:
+        found["aligner"] = []
     with tqdm(total=len(pairs), desc=progress, disable=not progress) as bar:
         for start in range(0, len(pairs), _CHUNK):
             texts = [(" ".join(source), " ".join(target)) for source, target in pairs[start : start + _CHUNK]]
             for scored, (source, target) in zip(translator.score(texts), texts, strict=True):
-                matrix = to_words(scored.subwords, source, target, split=white_space)
-                source_place = {span: place for place, span in enumerate(white_space(source))}
-                target_place = {span: place for place, span in enumerate(white_space(target))}
-                most = zip(matrix.target, matrix.weights.argmax(axis=1), strict=True)
-                spans = [(matrix.source[column].span, row.span) for row, column in most]
-                found.append(frozenset((source_place[a], target_place[b]) for a, b in spans if a and b))
+                places = (_places(source), _places(target))
+                if "attention" in found:
+                    matrix = to_words(scored.subwords, source, target, split=white_space)
+                    most = enumerate(matrix.weights.argmax(axis=1).tolist())
+                    found["attention"].append(_named(matrix, [(column, row) for row, column in most], *places))
+                if scored.aligned is not None:
+                    matrix = scored.aligned.agreement(scored.subwords, source, target, split=white_space)
+                    linked = [(column, row) for column, row, _ in scored.aligned.links(matrix)]
+                    found["aligner"].append(_named(matrix, linked, *places))
             bar.update(len(texts))
     return found
+
+
+def _places(text: str) -> dict[Span, int]:
+    return {span: place for place, span in enumerate(white_space(text))}
+
+
+def _named(
+    matrix: AttentionMatrix, linked: list[tuple[int, int]], sources: dict[Span, int], targets: dict[Span, int]
+) -> Links:
+    """From columns and rows of a matrix to the numbers of the words; special tokens are no words."""
+    spans = [(matrix.source[column].span, matrix.target[row].span) for column, row in linked]
+    return frozenset((sources[a], targets[b]) for a, b in spans if a and b)
 
 
 def white_space(text: str) -> list[Span]:
@@ -170,23 +192,40 @@ def grow_diag_final_and(forward: Links, backward: Links) -> Links:
     return frozenset(joined)
 
 
-def evaluate(model: Path, reverse: Path | None, pairs: Sequence[GoldPair], *, device: str) -> dict[str, AlignmentScore]:
-    """Scores of each direction alone and, with two models, of their joins."""
-    forward = attention_links(
-        Translator.load(model, device=device), [(p.source, p.target) for p in pairs], progress=str(model)
-    )
-    scores = {"forward": alignment_score(forward, pairs)}
-    if reverse is not None:
-        turned = attention_links(
-            Translator.load(reverse, device=device), [(p.target, p.source) for p in pairs], progress=str(reverse)
+Scores = dict[str, dict[str, AlignmentScore]]
+"""By `attention` or `aligner`, and by direction or how directions are joined."""
+
+
+def evaluate(model: Path, reverse: Path | None, pairs: Sequence[GoldPair], *, device: str) -> Scores:
+    """Scores of each direction alone and, with two models, of their joins.
+
+    Raises:
+        ConfigError: A model has neither attention nor an aligner.
+    """
+    forward = _links_of(model, [(p.source, p.target) for p in pairs], device)
+    turned = {} if reverse is None else _links_of(reverse, [(p.target, p.source) for p in pairs], device)
+    found: Scores = {}
+    for kind, links in forward.items():
+        scores = found[kind] = {"forward": alignment_score(links, pairs)}
+        if kind in turned:
+            backward = [frozenset((i, j) for j, i in links) for links in turned[kind]]
+            both = list(zip(links, backward, strict=True))
+            scores["backward"] = alignment_score(backward, pairs)
+            scores["intersection"] = alignment_score([a & b for a, b in both], pairs)
+            scores["union"] = alignment_score([a | b for a, b in both], pairs)
+            scores["grow-diag"] = alignment_score([grow_diag(a, b) for a, b in both], pairs)
+            scores["grow-diag-final-and"] = alignment_score([grow_diag_final_and(a, b) for a, b in both], pairs)
+    return found
+
+
+def _links_of(path: Path, pairs: list[tuple[Sequence[str], Sequence[str]]], device: str) -> dict[str, list[Links]]:
+    found = found_links(Translator.load(path, device=device), pairs, progress=str(path))
+    if not found:
+        raise ConfigError(
+            f"{path} has neither attention nor an aligner; give it one: "
+            f"python -m training add-aligner {path} --train FILE"
         )
-        backward = [frozenset((i, j) for j, i in links) for links in turned]
-        both = list(zip(forward, backward, strict=True))
-        scores["backward"] = alignment_score(backward, pairs)
-        scores["intersection"] = alignment_score([a & b for a, b in both], pairs)
-        scores["union"] = alignment_score([a | b for a, b in both], pairs)
-        scores["grow-diag-final-and"] = alignment_score([grow_diag_final_and(a, b) for a, b in both], pairs)
-    return scores
+    return found
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -204,14 +243,25 @@ def run(options: argparse.Namespace) -> None:
     pairs = read_gold(options.text, options.gold)
     scores = evaluate(options.model, options.reverse, pairs, device=options.device)
     print(f"{len(pairs)} sentence pairs")
-    print(f"{'':20} {'AER':>6} {'precision':>10} {'recall':>7}")
-    for name, score in scores.items():
-        print(f"{name:20} {100 * score.aer:6.1f} {100 * score.precision:10.1f} {100 * score.recall:7.1f}")
+    print(f"{'':30} {'AER':>6} {'precision':>10} {'recall':>7}")
+    for kind, found in scores.items():
+        for name, score in found.items():
+            title = f"{kind}, {name}"
+            print(f"{title:30} {100 * score.aer:6.1f} {100 * score.precision:10.1f} {100 * score.recall:7.1f}")
     if options.card:
-        joined = {name: score for name, score in scores.items() if name not in ("forward", "backward")}
         for path, direction in ((options.model, "forward"), (options.reverse, "backward")):
             if path is not None:
-                write_card(path, options.card, len(pairs), {"alone": scores[direction], **joined})
+                write_card(path, options.card, len(pairs), _for_card(scores, direction))
+
+
+def _for_card(scores: Scores, direction: str) -> dict[str, AlignmentScore]:
+    """What a card says: first what readers of this model see, then attention, then the joins."""
+    rows: dict[str, AlignmentScore] = {}
+    for kind in ("aligner", "attention"):
+        found = scores.get(kind, {})
+        rows |= {f"{kind}, alone": found[direction]} if direction in found else {}
+        rows |= {f"{kind}, {name}": score for name, score in found.items() if name not in ("forward", "backward")}
+    return rows
 
 
 def write_card(path: Path, name: str, pairs: int, scores: dict[str, AlignmentScore]) -> None:
@@ -230,7 +280,7 @@ def write_card(path: Path, name: str, pairs: int, scores: dict[str, AlignmentSco
 
 
 def section(alignment: dict[str, Any]) -> str:
-    """The part of a bundle's README that says how well its attention aligns words."""
+    """The part of a bundle's README that says how well it aligns words."""
     rows = "\n".join(
         f"| {name} | {found['pairs']} | {join} | "
         + " | ".join(f"{score[key]:.1f}" for key in ("aer", "precision", "recall"))
@@ -241,9 +291,10 @@ def section(alignment: dict[str, Any]) -> str:
     )
     return f"""## Alignment
 
-Attention against links that people drew, by forced decoding: every target word is linked to the source word that gets
-most of its attention. Per cent; the lower the alignment error rate (AER, Och & Ney 2003), the better. `alone` is this
-model; the others join it with the model of the other direction.
+Against links that people drew. `attention`: by forced decoding, every target word is linked to the source word that
+gets most of its attention. `aligner`: the words on which both directions of the bundle's own aligner agree. Per cent;
+the lower the alignment error rate (AER, Och & Ney 2003), the better. `alone` is this model; the others join it with the
+model of the other direction.
 
 | gold | sentences | links | AER | precision | recall |
 |---|---|---|---|---|---|

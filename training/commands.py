@@ -38,5 +38,6 @@ COMMANDS = {
         "training.trust",
         "calibrate confidence and flags of a bundle, and with --train make its vocabulary shortlist",
     ),
-    "align-eval": Command("training.align_eval", "alignment error rate of a model's attention"),
+    "add-aligner": Command("training.aligner", "learn which words stand for which, for a bundle that is there"),
+    "align-eval": Command("training.align_eval", "alignment error rate of a model's attention and of its aligner"),
 }

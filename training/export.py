@@ -12,6 +12,7 @@ from typing import Any
 from nmt import __version__
 from nmt.bundle import FORMAT_VERSION, BundleConfig, ModelBundle
 from nmt.errors import NmtError
+from training.aligner import read_aligner
 from training.config import Recipe
 from training.data import tokenizers
 from training.evaluation import load_best, longest_source
@@ -42,6 +43,7 @@ def export(recipe: Recipe, folder: Path) -> Path:
     ]
     architecture = model_config(recipe, source, target).to_dict()
     found = read_trust(folder)
+    aligner = read_aligner(folder) if recipe.training.guidance else None
     config = BundleConfig(
         format_version=FORMAT_VERSION,
         name=recipe.name,
@@ -73,9 +75,11 @@ def export(recipe: Recipe, folder: Path) -> Path:
         "examples": evaluation["examples"],
         "notes": recipe.card.notes,
         **found.report,
+        **({} if aligner is None else {"aligner": aligner.report}),
         "updates": best["update"],
         "recipe": _portable(asdict(recipe)),
     }
+    readme = found.readme(_readme(recipe, card))
     bundle = folder / "bundle"
     ModelBundle.save(
         bundle,
@@ -83,9 +87,10 @@ def export(recipe: Recipe, folder: Path) -> Path:
         weights=weights,
         units=units,
         card=card,
-        readme=found.readme(_readme(recipe, card)),
+        readme=readme if aligner is None else aligner.readme(readme),
         quality=found.calibration,
         shortlist=found.shortlist,
+        aligner=None if aligner is None else aligner.weights,
     )
     return bundle
 

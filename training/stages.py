@@ -1,6 +1,7 @@
 """The pipeline's stages: each knows what it reads and writes, and skips itself when nothing changed.
 
-    prepare -> backtranslate -> subwords -> align -> train -> evaluate -> trust -> export -> report -> publish
+    prepare -> backtranslate -> subwords -> align -> train -> aligner -> evaluate -> trust -> export -> report
+    -> publish
 
 `stages.json` in the run folder keeps a fingerprint of every finished stage: its part of the recipe
 and the contents of its input files.
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nmt.bundle import ALIGNER
 from nmt.errors import ConfigError
 from training.config import Recipe
 from training.distributed import ALONE, Ranks
@@ -164,6 +166,12 @@ def _train(recipe: Recipe, place: Place) -> None:
     train(settled(recipe, place.folder), place.folder, place.ranks)
 
 
+def _aligner(recipe: Recipe, place: Place) -> None:
+    from training.aligner import aligner
+
+    aligner(recipe, place.folder)
+
+
 def _evaluate(recipe: Recipe, place: Place) -> None:
     from training.evaluation import evaluate
 
@@ -224,6 +232,7 @@ _MADE_BY = {
     "subwords": (INITIAL, "source.spm", "target.spm", "source.vocab.json", "target.vocab.json"),
     "align": (LINKS, INDEX),
     "train": ("best.safetensors",),
+    "aligner": (ALIGNER, "aligner.json"),
     "evaluate": ("evaluation.json",),
     "trust": ("trust.json",),
     "export": ("bundle",),
@@ -288,6 +297,17 @@ STAGES = (
         _train,
     ),
     Stage(
+        "aligner",
+        lambda recipe, place: [recipe.training.keep, recipe.training.casual_rate, recipe.training.seed],
+        lambda recipe, place: [
+            *_training_files(recipe, place.folder),
+            *(place.folder / name for name in (LINKS, INDEX, "checkpoints/best.safetensors")),
+        ],
+        _names(ALIGNER, "aligner.json"),
+        _aligner,
+        lambda recipe: recipe.training.guidance > 0,
+    ),
+    Stage(
         "evaluate",
         lambda recipe, place: [recipe.source, recipe.target, recipe.training.keep],
         lambda recipe, place: [
@@ -313,7 +333,11 @@ STAGES = (
             recipe.target,
             recipe.training.keep,
         ],
-        _with_vocabulary("train.tsv", "checkpoints/best.safetensors", "cleaning.json", "evaluation.json", "trust.json"),
+        lambda recipe, place: [
+            *_with_vocabulary("train.tsv", "checkpoints/best.safetensors", "cleaning.json")(recipe, place),
+            *(place.folder / name for name in ("evaluation.json", "trust.json")),
+            *([place.folder / ALIGNER, place.folder / "aligner.json"] if recipe.training.guidance else []),
+        ],
         _names("bundle"),
         _export,
     ),

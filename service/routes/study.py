@@ -42,7 +42,8 @@ async def score(body: ScoreRequest, request: Request, running: Running) -> Respo
             f"The attention has {cells} weights, but an answer may hold {settings.max_attention_cells}.",
             pointer="/text",
         )
-    parts = _PARTS if model.translator.has_attention else _PARTS[:2]
+    linked = model.translator.has_attention or model.translator.has_aligner
+    parts = _PARTS[: 4 if model.translator.has_attention else 3 if linked else 2]
     hypothesis = answers.hypothesis_answer(scored, parts, body.granularity)
     document = answers.opening(request.state.request_id, model, answer) | {
         "score": hypothesis["score"],

@@ -85,7 +85,7 @@ def _check(body: TranslateRequest, settings: Settings, choose: Any) -> ServedMod
     check_prefix(body.target_prefix, settings)
     check_search(body.beam_size, body.n_best, settings, sampling=body.sampling is not None)
     model: ServedModel = choose(body.source, body.target, body.model, body.version)
-    if {"alignment", "attention"} & set(body.parts):
+    if "attention" in body.parts or ("alignment" in body.parts and not model.translator.has_aligner):
         check_attention(model, pointer="/return")
     return model
 

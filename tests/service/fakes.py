@@ -239,6 +239,7 @@ class FakeTranslator:
     bundle: FakeBundle
     device: str = "cpu"
     has_attention: bool = True
+    has_aligner: bool = False
     calls: list[list[str]] = field(default_factory=list)
     before: Before = lambda texts: None
     after: Callable[[FakeRunningSet], None] = lambda running: None

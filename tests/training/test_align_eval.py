@@ -7,11 +7,12 @@ from nmt.alignment import AttentionMatrix, Token
 from nmt.bundle import ModelBundle
 from nmt.errors import CorpusError
 from tests.nmt.conftest import save_bundle
+from tests.nmt.test_aligner import stored
 from training.__main__ import main
 from training.align_eval import (
     GoldPair,
     alignment_score,
-    attention_links,
+    found_links,
     grow_diag_final_and,
     read_gold,
     white_space,
@@ -81,13 +82,40 @@ def test_a_target_word_is_linked_to_what_it_looked_at_most_and_to_nothing_if_tha
             ),
         )
 
+        aligned = None
+
     class Fake:
+        has_attention, aligner = True, None
+
         def score(self, pairs: list[tuple[str, str]]) -> list[Scored]:
             assert pairs == [("red car", "voiture rouge là")]
             return [Scored()]
 
-    links = attention_links(Fake(), [(("red", "car"), ("voiture", "rouge", "là"))])  # type: ignore[arg-type]
-    assert links == [{(1, 0), (0, 1)}]
+    links = found_links(Fake(), [(("red", "car"), ("voiture", "rouge", "là"))])  # type: ignore[arg-type]
+    assert links == {"attention": [{(1, 0), (0, 1)}]}
+
+
+def test_an_aligner_is_measured_beside_attention_and_stands_first_on_the_card(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save_bundle(tmp_path / "xx-yy" / "1")
+    bundle = ModelBundle.load(model)
+    bundle.add_aligner(stored(), card=bundle.card, readme="# x\n")
+    text, gold = files(tmp_path, "the cat ||| a dog\n", "1-1 2-2\n")
+    assert main(["align-eval", str(model), "--text", str(text), "--gold", str(gold), "--card", "one"]) == 0
+    assert list(ModelBundle.load(model).card["alignment"]["one"]) == ["pairs", "aligner, alone", "attention, alone"]
+    said = capsys.readouterr().out
+    assert "aligner, forward" in said
+    assert "attention, forward" in said
+
+
+def test_a_model_with_neither_attention_nor_an_aligner_is_told_how_to_get_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save_bundle(tmp_path / "xx-yy" / "1", context="first_state", score="", wiring="")
+    text, gold = files(tmp_path, "the cat ||| a dog\n", "1-1 2-2\n")
+    assert main(["align-eval", str(model), "--text", str(text), "--gold", str(gold)]) == 2
+    assert "add-aligner" in capsys.readouterr().err
 
 
 def test_scores_stand_on_the_cards_of_both_models(tmp_path: Path) -> None:
@@ -102,12 +130,13 @@ def test_scores_stand_on_the_cards_of_both_models(tmp_path: Path) -> None:
         assert list(bundle.card["alignment"]) == ["first", "second"]
         assert set(bundle.card["alignment"]["second"]) == {
             "pairs",
-            "alone",
-            "intersection",
-            "union",
-            "grow-diag-final-and",
+            "attention, alone",
+            "attention, intersection",
+            "attention, union",
+            "attention, grow-diag",
+            "attention, grow-diag-final-and",
         }
         readme = (model / "README.md").read_text("utf-8")
         assert readme.count("## Alignment") == 1
-        assert readme.count("| second | 1 | alone |") == 1
+        assert readme.count("| second | 1 | attention, alone |") == 1
         assert (model / "model.safetensors").read_bytes() == weights

@@ -1,0 +1,144 @@
+"""Learning a bundle's aligner from links."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nmt.aligner import Aligner
+from nmt.bundle import ALIGNER, ModelBundle, dequantise, quantise
+from nmt.config import EOS, PAD
+from nmt.translator import Translator
+from tests.training.test_align import ALIGNER as BY_PLACE
+from tests.training.test_align import Install, aligner
+from training.__main__ import main
+from training.aligner import AlignerModel, Learned, _divide, _last, learn, link_loss
+from training.mixture import Part
+from training.stream import Examples, Position
+
+__all__ = ["aligner"]
+
+VOCABULARY = 40
+
+
+class Shuffled:
+    """Pairs whose target is the source's units, each plus twenty, in another order; links say which is which."""
+
+    def __init__(self, seed: int, batches: int) -> None:
+        self.seed, self.batches = seed, batches
+
+    def __call__(self, position: Position) -> Iterator[tuple[Examples, Position]]:
+        for number in count():
+            random = np.random.default_rng((self.seed, number))
+            sources = [random.permutation(np.arange(4, 20))[: random.integers(3, 9)].tolist() for _ in range(32)]
+            orders = [random.permutation(len(source)) for source in sources]
+            targets = [[source[i] + 20 for i in order] for source, order in zip(sources, orders, strict=True)]
+            links = [[(int(i), int(i) + 1, t, t + 1) for t, i in enumerate(order)] for order in orders]
+            yield Examples(sources, targets, [""] * 32, links), position
+
+    def batches_in(self, epoch: int) -> int:
+        return self.batches
+
+
+@pytest.fixture(scope="module")
+def learned() -> tuple[Learned, torch.Tensor]:
+    torch.manual_seed(5)
+    embedding = torch.randn(VOCABULARY, 24)
+    return learn((embedding, embedding), Shuffled(1, 100), Shuffled(2, 4), most=150), embedding  # type: ignore[arg-type]
+
+
+def test_it_learns_which_units_stand_for_which_in_any_order(learned: tuple[Learned, torch.Tensor]) -> None:
+    report = learned[0].report
+    assert report["f1"] > 0.95
+    assert report["pairs"] == 4 * 32
+    assert 0.1 <= report["threshold"] <= 0.9
+
+
+def test_in_numpy_it_is_the_same_as_while_it_learns(learned: tuple[Learned, torch.Tensor]) -> None:
+    found, embedding = learned
+    rounded = dequantise(quantise(found.weights))
+    arrays = {name: tensor.numpy() for name, tensor in rounded.items()}
+    served = Aligner.from_arrays(arrays, embedding.numpy(), embedding.numpy())
+    model = AlignerModel(embedding, embedding).eval()
+    model.load_state_dict({name: tensor for name, tensor in rounded.items() if name != "threshold"})
+    source, target = [4, 9, 11, EOS], [31, 24, EOS]
+    padded = (
+        torch.tensor([[*source, PAD, PAD], [5, 6, 7, 8, 9, EOS]]),
+        torch.tensor([[*target, PAD], [25, 26, 27, EOS]]),
+    )
+    with torch.no_grad():
+        forward, backward = model(*padded)
+    view = served.align(source, target)
+    np.testing.assert_allclose(view.forward, forward[0, :3, :4].exp().numpy(), atol=1e-5)
+    np.testing.assert_allclose(view.backward, backward[0, :3, :4].exp().numpy(), atol=1e-5)
+
+
+def test_the_loss_by_hand_sends_what_has_no_link_to_the_end() -> None:
+    # two source units and the end, one target unit and the end; the target unit is linked to the first
+    source, target = torch.tensor([[5, 6, EOS]]), torch.tensor([[7, EOS]])
+    links = torch.tensor([[[True, False, False], [False, False, True]]])
+    forward = torch.tensor([[[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]]).log()
+    backward = torch.tensor([[[0.5, 0.25, 0.1], [0.5, 0.75, 0.9]]]).log()
+    wanted = -np.log(0.5 * 0.8) / 2 - np.log(0.5 * 0.75 * 0.9) / 3  # the second source unit became nothing
+    assert float(link_loss(forward, backward, links, source, target)) == pytest.approx(wanted, abs=1e-6)
+
+
+@torch.no_grad()
+def test_padding_changes_no_loss() -> None:
+    torch.manual_seed(2)
+    model = AlignerModel(torch.randn(10, 8), torch.randn(10, 8)).eval()
+    links = torch.tensor([[[True, False], [False, True]]])
+    source, target = torch.tensor([[5, EOS]]), torch.tensor([[6, EOS]])
+    alone = link_loss(*model(source, target), links, source, target)
+    source, target = torch.tensor([[5, EOS, PAD]]), torch.tensor([[6, EOS, PAD, PAD]])
+    wide = torch.zeros(1, 4, 3, dtype=torch.bool)
+    wide[:, :2, :2] = links
+    padded = link_loss(*model(source, target), wide, source, target)
+    assert float(padded) == pytest.approx(float(alone), abs=1e-6)
+
+
+def test_the_last_real_place_is_the_end() -> None:
+    real = torch.tensor([[[True, True, False], [True, True, True]]]).transpose(0, 1)
+    assert _last(real, 2).tolist() == [[[False, True, False]], [[False, False, True]]]
+
+
+def test_the_end_of_every_corpus_is_held_out_and_a_tiny_one_is_both() -> None:
+    learned, held = _divide([Part(0, 1000, 2.0), Part(1000, 1010)])
+    assert learned == [Part(0, 980, 2.0), Part(1000, 1010)]
+    assert held == [Part(980, 1000), Part(1000, 1010)]
+
+
+def test_a_guided_run_leaves_a_bundle_with_an_aligner(recipe_file: Callable[..., Path], aligner: Install) -> None:
+    aligner(BY_PLACE)
+    small = "\n[model]\nembedding_size = 16\nencoder_size = 8\nencoder_layers = 1\ndecoder_size = 16\n"
+    path = recipe_file(small + "\n[training]\nguidance = 0.5\nmax_updates = 2\nvalidate_every = 2\nshortlist = false\n")
+    assert main(["run", str(path)]) == 0
+    bundle = ModelBundle.load("var/models/tiny")
+    assert bundle.card["aligner"]["updates"] > 0
+    assert "## Aligner" in (bundle.path / "README.md").read_text("utf-8")
+    [translation] = Translator.load(bundle.path, device="cpu").translate(["word number 7"])
+    assert translation.sentences[0].hypotheses[0].aligned is not None
+
+
+def test_a_bundle_that_is_there_is_given_an_aligner_and_its_weights_stay(
+    tmp_path: Path, corpus: Path, aligner: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.nmt.conftest import save_bundle
+
+    aligner(BY_PLACE)
+    path = save_bundle(tmp_path / "xx-yy" / "1")
+    weights = (path / "model.safetensors").read_bytes()
+    again = ["add-aligner", str(path), "--train", str(corpus), str(corpus), "--updates", "5"]
+    assert main(again) == 0
+    assert (path / ALIGNER).exists()
+    assert (path / "model.safetensors").read_bytes() == weights
+    assert main(again) == 0
+    readme = (path / "README.md").read_text("utf-8")
+    assert readme.count("## Aligner") == 1
+    empty = tmp_path / "empty.tsv"
+    empty.write_text("same\tsame\n", "utf-8")
+    assert main(["add-aligner", str(path), "--train", str(empty)]) == 2
+    assert "no pair is left after cleaning" in capsys.readouterr().err
