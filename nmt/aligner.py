@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.alignment import AttentionMatrix, to_words
+from nmt.alignment import AttentionMatrix, to_pieces, to_words
 from nmt.config import EOS
 from nmt.text import Span, words
 
@@ -76,7 +76,7 @@ class Aligner:
     Attributes:
         source, target: Its encoders.
         distance: What a unit at the other end of the sentence loses in score.
-        threshold: Agreement from which units count as linked.
+        threshold: Agreement from which words count as linked.
     """
 
     source: Side
@@ -133,7 +133,7 @@ class Aligned:
         granularity: str = "word",
         split: Callable[[str], list[Span]] = words,
     ) -> AttentionMatrix:
-        """How far both views agree on each pair of tokens: their geometric mean, 0 to 1.
+        """How far both views agree on each pair of words: their geometric mean, 0 to 1. Subwords have their words'.
 
         Args:
             subwords: The pair's tokens.
@@ -146,10 +146,10 @@ class Aligned:
         forward, backward = (view[: len(self.target)] for view in self.aligner.align(self.source, ended))
         there = AttentionMatrix(subwords.source, subwords.target, forward)
         back = AttentionMatrix(subwords.target, subwords.source, np.ascontiguousarray(backward.T))
-        if granularity == "word":
-            there = to_words(there, source_text, target_text, split=split)
-            back = to_words(back, target_text, source_text, split=split)
-        return AttentionMatrix(there.source, there.target, np.sqrt(there.weights * back.weights.T))
+        there = to_words(there, source_text, target_text, split=split)
+        back = to_words(back, target_text, source_text, split=split)
+        found = AttentionMatrix(there.source, there.target, np.sqrt(there.weights * back.weights.T))
+        return found if granularity == "word" else to_pieces(found, subwords, source_text, target_text, split=split)
 
     def links(self, agreement: AttentionMatrix) -> list[Link]:
         """The pairs of ordinary tokens that agree, by target and source place."""

@@ -100,6 +100,28 @@ def to_words(
     )
 
 
+def to_pieces(
+    matrix: AttentionMatrix,
+    pieces: AttentionMatrix,
+    source_text: str,
+    target_text: str,
+    *,
+    split: Callable[[str], list[Span]] = words,
+) -> AttentionMatrix:
+    """From words back to pieces: every piece has the weights of its word, or the mean of its words'.
+
+    Args:
+        matrix: Between words, as `to_words` makes it of `pieces`.
+        pieces: The tokens that are wanted.
+        source_text: As in `to_words`.
+        target_text: As in `to_words`.
+        split: As in `to_words`.
+    """
+    columns, rows = _group(pieces.source, source_text, split), _group(pieces.target, target_text, split)
+    weights = rows.shares @ matrix.weights.astype(np.float64) @ columns.shares.T
+    return AttentionMatrix(pieces.source, pieces.target, weights.astype(np.float32))
+
+
 def links(matrix: AttentionMatrix) -> list[tuple[int, int, float]]:
     """Which source words each target word comes from, as `(source, target, weight)`.
 

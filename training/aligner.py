@@ -17,21 +17,27 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt.aligner import WIDTH, WINDOW
+from nmt.aligner import WIDTH, WINDOW, Aligned, Aligner
+from nmt.alignment import AttentionMatrix
 from nmt.bundle import ALIGNER, README, ModelBundle, dequantise, quantise
-from nmt.config import PAD
+from nmt.config import EOS, PAD
 from nmt.errors import CorpusError
+from nmt.tokenizer import Tokenizer
+from nmt.writing import source_tokens
 from training.align import align_files
 from training.cleaning import Cleaner
 from training.config import CleaningConfig, Recipe
@@ -39,8 +45,8 @@ from training.corpus import read_pairs
 from training.data import open_indexes, parts, tokenizers
 from training.evaluation import load_best
 from training.files import read_json, write_json
-from training.guidance import open_links
-from training.index import open_index
+from training.guidance import Block, Links, open_links
+from training.index import CorpusIndex, open_index
 from training.loop import model_config
 from training.mixture import Part
 from training.progress import Progress
@@ -55,9 +61,12 @@ UPDATES, EPOCHS = 1500, 20
 
 BATCH_TOKENS, PEAK_RATE, WARMUP, DROPOUT = 4096, 3e-3, 50, 0.1
 _SCALE = 1 / math.sqrt(WIDTH)
-_HELD_OUT, _MOST_HELD_OUT = 50, 2000
-"""One pair in so many of a corpus is held out, and never more."""
+_HELD_OUT, _MOST_HELD_OUT, _MOST_READ = 50, 2000, 2000
+"""One pair in so many of a corpus is held out, and never more; so many of all are read."""
 _THRESHOLDS = [step / 20 for step in range(2, 19)]
+
+Linked = tuple[str, str, list[Block]]
+"""Source, target, and the spans of their linked words."""
 
 
 class _Side(nn.Module):
@@ -150,21 +159,22 @@ def _last(real: Tensor, along: int) -> Tensor:
 
 
 def learn(
-    embeddings: tuple[Tensor, Tensor], stream: BatchStream, held_out: BatchStream, *, most: int = UPDATES
-) -> Learned:
+    embeddings: tuple[Tensor, Tensor], stream: BatchStream, *, most: int = UPDATES
+) -> tuple[dict[str, Tensor], int]:
     """Learn from the links of a stream.
 
     Args:
         embeddings: Of both sides, (V, E), as they are stored in the bundle.
         stream: Batches with links.
-        held_out: Others.
         most: Updates of Adam, with a batch each; a small corpus gets fewer.
+
+    Returns:
+        The weights, and the updates made.
     """
     updates = min(most, EPOCHS * stream.batches_in(0))
     torch.manual_seed(1)
     model = AlignerModel(*embeddings).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=PEAK_RATE)
-    mean = 0.0
     with Progress("learning the aligner", updates, unit="updates") as bar:
         for update, (examples, _) in enumerate(islice(stream(Position()), updates)):
             for group in optimizer.param_groups:
@@ -176,46 +186,82 @@ def learn(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            mean += (float(loss.detach()) - mean) * max(0.01, 1 / (update + 1))
             bar.advance(update + 1, update + 1)
-    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    model.load_state_dict(dequantise(quantise(weights)))
-    found = _choose(model.eval(), held_out)
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}, updates
+
+
+def choose(aligner: Aligner, tokenizers: tuple[Tokenizer, Tokenizer], pairs: Iterable[Linked]) -> dict[str, Any]:
+    """The agreement with the best F1 against the links of pairs held out, and how good it is: words, as served."""
+    counts = np.zeros((len(_THRESHOLDS), 3), np.int64)  # found, right, wanted
+    size = 0
+    for source, target, links in pairs:
+        ids, tokens = [], []
+        for tokenizer, text in zip(tokenizers, (source, target), strict=True):
+            pieces = tokenizer.encode(text)
+            ids.append([*(piece.id for piece in pieces), EOS])
+            tokens.append(source_tokens(pieces))
+        blank = AttentionMatrix(tokens[0], tokens[1], np.zeros((len(ids[1]), len(ids[0])), np.float32))
+        found = Aligned(aligner, *ids).agreement(blank, source, target)
+        wanted = {((a, b), (c, d)) for a, b, c, d in links}
+        for s, t in np.argwhere(_THRESHOLDS[0] <= found.weights.T).tolist():
+            if not (found.source[s].special or found.target[t].special):
+                passed = sum(threshold <= found.weights[t, s] for threshold in _THRESHOLDS)
+                counts[:passed, 0] += 1
+                counts[:passed, 1] += (found.source[s].span, found.target[t].span) in wanted
+        counts[:, 2] += len(wanted)
+        size += 1
+    named, right, wanted_links = counts.T
+    f1 = 2 * right / np.maximum(named + wanted_links, 1)
+    best = int(f1.argmax())
+    return {
+        "threshold": _THRESHOLDS[best],
+        "pairs": size,
+        "f1": round(float(f1[best]), 3),
+        "precision": round(float(right[best] / max(1, named[best])), 3),
+        "recall": round(float(right[best] / max(1, wanted_links[best])), 3),
+    }
+
+
+def _learned(
+    embeddings: tuple[Tensor, Tensor],
+    sides: tuple[Tokenizer, Tokenizer],
+    indexes: Sequence[CorpusIndex],
+    links: Links,
+    rows: Sequence[Part],
+    *,
+    casual_rate: float,
+    max_tokens: int,
+    most: int = UPDATES,
+) -> Learned:
+    """Learn on most of the rows, choose on the others."""
+    learned, held = _divide(rows)
+    stream = BatchStream(
+        indexes, *sides, parts=learned, batch_tokens=BATCH_TOKENS, max_tokens=max_tokens, copy_rate=0.0,
+        casual_rate=casual_rate, seed=1, links=links,
+    )  # fmt: skip
+    weights, updates = learn(embeddings, stream, most=most)
+    arrays = {name: tensor.numpy() for name, tensor in dequantise(quantise(weights)).items()}
+    served = Aligner.from_arrays(
+        {**arrays, "threshold": np.zeros(1, np.float32)}, *(one.float().numpy() for one in embeddings)
+    )
+    found = choose(served, sides, _read(indexes, links, held))
     weights["threshold"] = torch.tensor([found["threshold"]])
     print(
         f"  aligner: F1 {found['f1']:.3f} against the links of {found['pairs']:,} pairs held out "
-        f"(precision {found['precision']:.3f}, recall {found['recall']:.3f}), loss {mean:.3f} nats"
+        f"(precision {found['precision']:.3f}, recall {found['recall']:.3f})"
     )
     return Learned(weights, found | {"updates": updates, "parameters": sum(map(Tensor.numel, weights.values()))})
 
 
-@torch.no_grad()
-def _choose(model: AlignerModel, held_out: BatchStream) -> dict[str, Any]:
-    """The threshold with the best F1 against the links held out, units of EOS left out."""
-    counts = torch.zeros(len(_THRESHOLDS), 3)  # found, right, wanted
-    pairs = 0
-    for examples, _ in islice(held_out(Position()), held_out.batches_in(0)):
-        batch = examples.batch()
-        assert batch.links is not None
-        agreement = sum(model(batch.source, batch.target_out)) / 2  # log of the geometric mean
-        ordinary = batch.links.clone().fill_(True)
-        for place, (source, target) in enumerate(zip(examples.source, examples.target, strict=True)):
-            ordinary[place, len(target) :] = ordinary[place, :, len(source) :] = False
-        wanted = batch.links & ordinary
-        for row, threshold in zip(counts, _THRESHOLDS, strict=True):
-            found = (agreement >= math.log(threshold)) & ordinary
-            row += torch.tensor([found.sum(), (found & wanted).sum(), wanted.sum()])
-        pairs += len(examples.source)
-    found, right, wanted = counts.unbind(dim=1)
-    f1 = 2 * right / (found + wanted).clamp_min(1)
-    best = int(f1.argmax())
-    return {
-        "threshold": _THRESHOLDS[best],
-        "pairs": pairs,
-        "f1": round(float(f1[best]), 3),
-        "precision": round(float(right[best] / found[best].clamp_min(1)), 3),
-        "recall": round(float(right[best] / wanted[best].clamp_min(1)), 3),
-    }
+def _read(indexes: Sequence[CorpusIndex], links: Links, rows: Sequence[Part]) -> Iterator[Linked]:
+    """The pairs of those rows, evenly thinned out to `_MOST_READ`."""
+    starts = [0, *accumulate(map(len, indexes))]
+    every = max(1, -(-sum(part.stop - part.start for part in rows) // _MOST_READ))
+    with ExitStack() as stack:
+        files = [stack.enter_context(index.path.open("rb")).fileno() for index in indexes]
+        for row in (row for part in rows for row in range(part.start, part.stop, every)):
+            number = bisect_right(starts, row) - 1
+            yield (*indexes[number].read(files[number], row - starts[number]), links[row])
 
 
 def _divide(whole: Sequence[Part]) -> tuple[list[Part], list[Part]]:
@@ -237,18 +283,12 @@ def aligner(recipe: Recipe, folder: Path) -> None:
     inside = stored["decoder.embedding.weight"]
     embeddings = (inside if three_way else stored["encoder.embedding.weight"], inside)
     indexes = open_indexes(recipe, folder, source, target)
-    links = open_links(folder, sum(map(len, indexes)))
-    learned, held = _divide(parts(recipe, folder, indexes))
-
-    def stream(rows: list[Part]) -> BatchStream:
-        return BatchStream(
-            indexes, source, target, parts=rows, batch_tokens=BATCH_TOKENS, max_tokens=recipe.training.max_tokens,
-            copy_rate=0.0, casual_rate=recipe.training.casual_rate, seed=recipe.training.seed, links=links,
-        )  # fmt: skip
-
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
-    found = learn(embeddings, stream(learned), stream(held))
+    found = _learned(
+        embeddings, (source, target), indexes, open_links(folder, sum(map(len, indexes))),
+        parts(recipe, folder, indexes), casual_rate=recipe.training.casual_rate, max_tokens=recipe.training.max_tokens,
+    )  # fmt: skip
     save_file(quantise(found.weights), folder / ALIGNER)
     write_json(folder / REPORT, found.report)
 
@@ -280,24 +320,17 @@ def run(options: argparse.Namespace) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     bundle = ModelBundle.load(options.bundle)
-    source, target = bundle.tokenizers()
+    model = bundle.model()
+    embeddings = (model.encoder.embedding.weight.detach(), model.decoder.embedding.weight.detach())
     with tempfile.TemporaryDirectory(prefix="interlinear-aligner-") as name:
         folder = Path(name)
         rows = _write(options.train, folder / "train.tsv", options.swap)
         align_files([folder / "train.tsv"], folder, options.threads)
-        index = open_index(folder / "train.tsv", source, target)
-        links = open_links(folder, len(index))
-        learned, held = _divide(rows)
-
-        def stream(rows: list[Part]) -> BatchStream:
-            return BatchStream(
-                [index], source, target, parts=rows, batch_tokens=BATCH_TOKENS, max_tokens=120, copy_rate=0.0,
-                casual_rate=0.1, seed=1, links=links,
-            )  # fmt: skip
-
-        model = bundle.model()
-        embeddings = (model.encoder.embedding.weight.detach(), model.decoder.embedding.weight.detach())
-        found = learn(embeddings, stream(learned), stream(held), most=options.updates)
+        index = open_index(folder / "train.tsv", *bundle.tokenizers())
+        found = _learned(
+            embeddings, bundle.tokenizers(), [index], open_links(folder, len(index)), rows,
+            casual_rate=0.1, max_tokens=120, most=options.updates,
+        )  # fmt: skip
     bundle.add_aligner(
         found.weights,
         card={**bundle.card, "aligner": found.report},
@@ -330,6 +363,6 @@ def section(report: dict[str, Any]) -> str:
 
 Which word stands for which is said by an aligner of {report["parameters"]:,} parameters, learned in
 {report["updates"]:,} updates from the links of eflomal between the training pairs. Against such links of
-{report["pairs"]:,} pairs held out, unit by unit: {scores}. They are a program's links,
+{report["pairs"]:,} pairs held out: {scores}. They are a program's links,
 so this says how well they were learned, not how right they are; that is what the alignment error rate is for.
 """

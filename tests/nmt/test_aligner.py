@@ -91,6 +91,14 @@ def test_a_unit_sees_its_neighbours_and_nothing_beyond_the_sentence() -> None:
     assert after[0] == pytest.approx(4.0)
 
 
+def test_units_have_the_links_of_their_words() -> None:
+    pair = Aligned(crossed(), [A, B, C, EOS], [C, A, B, EOS])
+    source = (Token("re", (0, 2)), Token("d", (2, 3)), Token("car", (4, 7)), Token("</s>", None, True))
+    target = (Token("auto", (0, 4)), Token("rou", (5, 8)), Token("ge", (8, 10)), Token("</s>", None, True))
+    matrix = pair.agreement(even(source, target), "red car", "auto rouge", granularity="subword")
+    assert [(s, t) for s, t, _ in pair.links(matrix)] == [(2, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
+
+
 def test_a_translation_without_its_end_is_aligned_too() -> None:
     pair = Aligned(crossed(), [A, B, EOS], [A])
     source, target = tokens("a", "b"), tokens("a")[:1]

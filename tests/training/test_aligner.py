@@ -11,11 +11,13 @@ import torch
 from nmt.aligner import Aligner
 from nmt.bundle import ALIGNER, ModelBundle, dequantise, quantise
 from nmt.config import EOS, PAD
+from nmt.tokenizer import SPACE, SPECIAL, CharacterTokenizer
 from nmt.translator import Translator
+from tests.nmt.test_aligner import side
 from tests.training.test_align import ALIGNER as BY_PLACE
 from tests.training.test_align import Install, aligner
 from training.__main__ import main
-from training.aligner import AlignerModel, Learned, _divide, _last, learn, link_loss
+from training.aligner import AlignerModel, Learned, _divide, _last, choose, learn, link_loss
 from training.mixture import Part
 from training.stream import Examples, Position
 
@@ -47,22 +49,48 @@ class Shuffled:
 def learned() -> tuple[Learned, torch.Tensor]:
     torch.manual_seed(5)
     embedding = torch.randn(VOCABULARY, 24)
-    return learn((embedding, embedding), Shuffled(1, 100), Shuffled(2, 4), most=150), embedding  # type: ignore[arg-type]
+    weights, updates = learn((embedding, embedding), Shuffled(1, 100), most=150)  # type: ignore[arg-type]
+    assert updates == 150
+    return Learned({**weights, "threshold": torch.tensor([0.5])}, {}), embedding
+
+
+def served(learned: tuple[Learned, torch.Tensor]) -> Aligner:
+    found, embedding = learned
+    arrays = {name: tensor.numpy() for name, tensor in dequantise(quantise(found.weights)).items()}
+    return Aligner.from_arrays(arrays, embedding.numpy(), embedding.numpy())
 
 
 def test_it_learns_which_units_stand_for_which_in_any_order(learned: tuple[Learned, torch.Tensor]) -> None:
-    report = learned[0].report
-    assert report["f1"] > 0.95
-    assert report["pairs"] == 4 * 32
-    assert 0.1 <= report["threshold"] <= 0.9
+    examples, _ = next(Shuffled(2, 1)(Position()))
+    assert examples.links is not None
+    right = 0
+    for source, target, links in zip(examples.source, examples.target, examples.links, strict=True):
+        view = served(learned).align([*source, EOS], [*target, EOS])
+        found = {(int(s), int(t)) for t, s in np.argwhere(np.sqrt(view.forward * view.backward)[:-1, :-1] > 0.5)}
+        right += found == {(a, c) for a, _, c, _ in links}
+    assert right > 0.9 * len(examples.source)
+
+
+def test_a_small_corpus_is_seen_twenty_times_and_no_more() -> None:
+    embedding = torch.randn(VOCABULARY, 8)
+    assert learn((embedding, embedding), Shuffled(1, 2))[1] == 40  # type: ignore[arg-type]
+
+
+def test_the_threshold_is_the_one_that_agrees_best_with_links_held_out() -> None:
+    tokenizer = CharacterTokenizer([*SPECIAL.values(), SPACE, *"abcd"])
+    a, b, c, d = (tokenizer.encode(character)[0].id for character in "abcd")
+    aligner = Aligner(side({a: 0, b: 1}), side({c: 0, d: 1}), distance=0.0, threshold=0.0)  # c is a, d is b
+    report = choose(aligner, (tokenizer, tokenizer), [("a b", "d c", [(0, 1, 2, 3), (2, 3, 0, 1)])])
+    assert report["f1"] == report["precision"] == report["recall"] == 1
+    assert report["pairs"] == 1
+    wrong = choose(aligner, (tokenizer, tokenizer), [("a b", "d c", [(0, 1, 0, 1)])])
+    assert wrong["recall"] == 0
 
 
 def test_in_numpy_it_is_the_same_as_while_it_learns(learned: tuple[Learned, torch.Tensor]) -> None:
     found, embedding = learned
-    rounded = dequantise(quantise(found.weights))
-    arrays = {name: tensor.numpy() for name, tensor in rounded.items()}
-    served = Aligner.from_arrays(arrays, embedding.numpy(), embedding.numpy())
     model = AlignerModel(embedding, embedding).eval()
+    rounded = dequantise(quantise(found.weights))
     model.load_state_dict({name: tensor for name, tensor in rounded.items() if name != "threshold"})
     source, target = [4, 9, 11, EOS], [31, 24, EOS]
     padded = (
@@ -71,7 +99,7 @@ def test_in_numpy_it_is_the_same_as_while_it_learns(learned: tuple[Learned, torc
     )
     with torch.no_grad():
         forward, backward = model(*padded)
-    view = served.align(source, target)
+    view = served(learned).align(source, target)
     np.testing.assert_allclose(view.forward, forward[0, :3, :4].exp().numpy(), atol=1e-5)
     np.testing.assert_allclose(view.backward, backward[0, :3, :4].exp().numpy(), atol=1e-5)
 
