@@ -17,6 +17,7 @@ import torch
 
 from nmt import heatmap
 from nmt.bundle import ModelBundle
+from nmt.drawing import Show
 from nmt.errors import ConfigError, InputError, NmtError
 from nmt.runtime import Compute
 from nmt.search import Sampling, SearchOptions
@@ -50,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument("--translation", help="a given translation, instead of the model's own")
     draw.add_argument("--prefix", help="the model's own translation begins with this")
     draw.add_argument("--sentence", type=int, default=0, help="which sentence of the text, from 0")
+    draw.add_argument(
+        "--show",
+        choices=get_args(Show),
+        default="attention",
+        help="links: which word stands for which, by the model's aligner, or by attention where it has none",
+    )
     draw.add_argument("--output", type=Path, help="file to write; its ending (svg, html, csv, json) is the format")
     draw.add_argument("--format", choices=FORMATS, help="format, when the file's ending does not say")
     for which in (score, draw):
@@ -195,7 +202,7 @@ def draw(translator: Translator, options: argparse.Namespace) -> None:
         raise ConfigError(
             f"format {form!r} is not known; name the file *.svg, *.html, *.csv or *.json, or use --format"
         )
-    if not translator.has_attention:
+    if not translator.has_attention and not (options.show == "links" and translator.has_aligner):
         raise ConfigError(f"{options.model} has no attention to draw; it was trained with another context")
     if options.translation is not None:
         if len(sentences(options.text)) != 1:
@@ -207,13 +214,17 @@ def draw(translator: Translator, options: argparse.Namespace) -> None:
         if not 0 <= options.sentence < len(found):
             raise InputError(f"--sentence {options.sentence} is not in the text, which has {len(found)} sentences")
         hypothesis = found[options.sentence].hypotheses[0]
-    matrix = hypothesis.words if options.granularity == "word" else hypothesis.subwords
+    if options.show == "links":
+        matrix = hypothesis.link_matrix(options.granularity)
+    else:
+        matrix = hypothesis.words if options.granularity == "word" else hypothesis.subwords
     if form == "csv":
         figure = heatmap.to_csv(matrix)
     else:
         bundle = translator.bundle
         metadata = {"model": bundle.name, "version": str(bundle.version), "sha256": bundle.sha256}
-        figure = DRAW[form](matrix, title=hypothesis.text, metadata=metadata)
+        metadata["shows"] = "attention" if options.show == "attention" else f"links by {hypothesis.alignment_by}"
+        figure = DRAW[form](matrix, title=hypothesis.text, metadata=metadata, show=options.show)
     if options.output:
         options.output.write_text(figure, "utf-8")
     else:

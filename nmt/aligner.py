@@ -29,6 +29,9 @@ WIDTH = 64
 WINDOW = 5
 """Units that one layer sees at once."""
 
+SCALE = 2 / math.sqrt(WIDTH)
+"""Of scores; with twice the usual 1 / sqrt(D) it learns faster."""
+
 Array = NDArray[np.float32]
 Link = tuple[int, int, float]
 """Source place, target place, weight."""
@@ -86,7 +89,7 @@ class Aligner:
 
     def align(self, source: Sequence[int], target: Sequence[int]) -> Alignment:
         """Align a pair: ids with EOS, (S,) and (T,)."""
-        scores = self.target(target) @ self.source(source).T / math.sqrt(WIDTH)  # (T, S)
+        scores = self.target(target) @ self.source(source).T * SCALE  # (T, S)
         here, there = (np.arange(len(ids), dtype=np.float32) / len(ids) for ids in (target, source))
         scores -= self.distance * np.abs(here[:, None] - there)
         return Alignment(_softmax(scores, 1), _softmax(scores, 0))

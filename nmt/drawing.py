@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from typing import Literal
 
 from nmt.alignment import AttentionMatrix, Token
 
@@ -20,6 +21,12 @@ SIZES = ((10, 44), (16, 40), (24, 34), (36, 26), (60, 18))  # up to so many toke
 LONGEST_LABEL = 13.0  # em
 SLOPE = 0.7072  # of a label turned by 45 degrees
 LABEL_SLACK = 1.08  # the reader's font may run wider than we reckon
+Show = Literal["attention", "links"]
+"""What the weights are: where the model looked, or which tokens stand for which."""
+DESCRIPTIONS: dict[Show, str] = {
+    "attention": "Attention: how much each translated token (row) looked at each source token (column)",
+    "links": "Links: which source token (column) each translated token (row) stands for, and how surely",
+}
 
 # XML cannot hold these, and most of them would not show: they become U+FFFD.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -77,8 +84,9 @@ def _rgb(colour: str) -> tuple[float, ...]:
 class Figure:
     """Where everything stands in one picture; lengths are pixels."""
 
-    def __init__(self, matrix: AttentionMatrix, title: str, metadata: Mapping[str, str]) -> None:
+    def __init__(self, matrix: AttentionMatrix, title: str, metadata: Mapping[str, str], show: Show) -> None:
         self.matrix = matrix
+        self.show = show
         most = max(len(matrix.source), len(matrix.target))
         self.height = next((size for count, size in SIZES if most <= count), 13)
         self.font = 15 if self.height >= 34 else 13 if self.height >= 26 else 12 if self.height >= 18 else 10
@@ -103,7 +111,7 @@ class Figure:
         room = self.full - 2 * MARGIN
         self.title = _wrap(title, room / 17, 2)
         self.metadata = metadata
-        self.facts = _wrap(" · ".join(f"{name} {_brief(value)}" for name, value in metadata.items()), room / 12, 3)
+        self.facts = _wrap(" · ".join(f"{name} {_brief(value)}" for name, value in metadata.items()), room / 12, 4)
         self.label = title
         head = MARGIN + (len(self.title) * 23 + 14 if self.title else 0)
         self.top = head + max(lean + self.font if self.turned else self.font + 4.0, 32.0) + GAP
@@ -115,12 +123,11 @@ class Figure:
         """The SVG, whole."""
         size = f"{_number(self.full)} {_number(self.tall)}"
         width, height = size.split()
-        names = "Attention: how much each translated token (row) looked at each source token (column)"
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="interlinear" role="img" width="{width}" '
             f'height="{height}" viewBox="0 0 {size}" font-family="{FONTS}">\n',
-            f"<title>{safe(self.label) or 'Attention'}</title>\n<desc>{names}</desc>\n{self._metadata()}"
-            f"<style>{_style()}</style>\n",
+            f"<title>{safe(self.label) or self.show.capitalize()}</title>\n<desc>{DESCRIPTIONS[self.show]}</desc>\n"
+            f"{self._metadata()}<style>{_style()}</style>\n",
             f'<rect class="paper" width="{width}" height="{height}" rx="12"/>\n',
         ]
         for number, line in enumerate(self.title):
@@ -186,7 +193,7 @@ class Figure:
             parts.append(_box("weight", place, _number(y), str(width), "12", opacity=(step + 0.5) / steps))
         parts.append("</g>\n")
         parts.append(_text(start + steps * width + 6, y + 10, "1", "axis"))
-        parts.append(_text(start + steps * width + 24, y + 10, "attention", "axis"))
+        parts.append(_text(start + steps * width + 24, y + 10, self.show, "axis"))
         for number, line in enumerate(self.facts):
             parts.append(_text(MARGIN, y + 40 + number * 17, line, "axis"))
         return parts

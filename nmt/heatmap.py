@@ -1,7 +1,8 @@
 """AttentionMatrix -> SVG, self-contained HTML, CSV, JSON. No plotting library, no script.
 
-Rows are target tokens, columns source tokens, and the scale is always 0 to 1, so that two
-figures can be compared. Pictures carry their own light and dark colours and follow the reader's.
+Rows are target tokens, columns source tokens. A weight says how much one looked at the other, or (links) how
+surely it stands for it; the scale is always 0 to 1, so that two figures can be compared. Pictures carry their
+own light and dark colours and follow the reader's.
 """
 
 from __future__ import annotations
@@ -16,12 +17,19 @@ from typing import Any
 import numpy as np
 
 from nmt.alignment import AttentionMatrix, Token
-from nmt.drawing import DARK, FONTS, LIGHT, Figure, Palette, clean, safe
+from nmt.drawing import DARK, FONTS, LIGHT, Figure, Palette, Show, clean, safe
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")  # a spreadsheet would run these
+CAPTIONS: dict[Show, str] = {"attention": "Attention weights.", "links": "Links and how sure they are."}
 
 
-def to_svg(matrix: AttentionMatrix, *, title: str = "", metadata: Mapping[str, str] | None = None) -> str:
+def to_svg(
+    matrix: AttentionMatrix,
+    *,
+    title: str = "",
+    metadata: Mapping[str, str] | None = None,
+    show: Show = "attention",
+) -> str:
     """A standalone picture.
 
     Every cell is `<g class="cell" data-row=… data-column=…>` with a `<title>` that says it in words.
@@ -30,11 +38,18 @@ def to_svg(matrix: AttentionMatrix, *, title: str = "", metadata: Mapping[str, s
         matrix: What to draw, at word or subword level.
         title: Headline; any text.
         metadata: Names and values for the line under the matrix, such as the model and its version.
+        show: What the weights are.
     """
-    return Figure(matrix, title, metadata or {}).draw()
+    return Figure(matrix, title, metadata or {}, show).draw()
 
 
-def to_html(matrix: AttentionMatrix, *, title: str = "", metadata: Mapping[str, str] | None = None) -> str:
+def to_html(
+    matrix: AttentionMatrix,
+    *,
+    title: str = "",
+    metadata: Mapping[str, str] | None = None,
+    show: Show = "attention",
+) -> str:
     """One page that needs nothing else: the picture, and a real table of the same numbers."""
     head = "".join(f'<th scope="col" dir="auto"{_special(token)}>{safe(token.text)}</th>' for token in matrix.source)
     rows = "".join(
@@ -48,10 +63,10 @@ def to_html(matrix: AttentionMatrix, *, title: str = "", metadata: Mapping[str, 
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{safe(title) or 'Attention'}</title>\n<style>{_page_style()}</style>\n</head>\n<body>\n<main>\n"
-        f"<figure>\n{to_svg(matrix, title=title)}</figure>\n"
+        f"<title>{safe(title) or show.capitalize()}</title>\n<style>{_page_style()}</style>\n</head>\n<body>\n<main>\n"
+        f"<figure>\n{to_svg(matrix, title=title, show=show)}</figure>\n"
         '<div class="numbers" role="region" aria-labelledby="numbers" tabindex="0">\n<table>\n'
-        '<caption id="numbers">Attention weights. Rows: translation. Columns: source.</caption>\n'
+        f'<caption id="numbers">{CAPTIONS[show]} Rows: translation. Columns: source.</caption>\n'
         f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n"
         f"{f'<dl>{facts}</dl>' if facts else ''}\n</main>\n</body>\n</html>\n"
     )
@@ -72,7 +87,13 @@ def to_csv(matrix: AttentionMatrix) -> str:
     return out.getvalue()
 
 
-def to_json(matrix: AttentionMatrix, *, title: str = "", metadata: Mapping[str, str] | None = None) -> str:
+def to_json(
+    matrix: AttentionMatrix,
+    *,
+    title: str = "",
+    metadata: Mapping[str, str] | None = None,
+    show: Show = "attention",
+) -> str:
     """The matrix with all that is known of its tokens."""
 
     def plain(token: Token) -> dict[str, Any]:
@@ -86,6 +107,7 @@ def to_json(matrix: AttentionMatrix, *, title: str = "", metadata: Mapping[str, 
     weights = [[float(np.format_float_positional(weight)) for weight in row] for row in matrix.weights]
     figure = {
         "title": clean(title),
+        "show": show,
         "metadata": {clean(name): clean(value) for name, value in (metadata or {}).items()},
         "rows": "target",
         "columns": "source",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,11 @@ class TranslatedHypothesis:
         """Attention between words (sum over a source word's pieces, mean over a target word's)."""
         return to_words(self.subwords, self.source_text, self.text)
 
+    @property
+    def alignment_by(self) -> Literal["aligner", "attention"]:
+        """What says which tokens stand for which."""
+        return "attention" if self.aligned is None else "aligner"
+
     def links(self, granularity: str = "word") -> list[Link]:
         """Which tokens stand for which, as (source place, target place, weight).
 
@@ -63,6 +69,14 @@ class TranslatedHypothesis:
             return links(self.words if granularity == "word" else self.subwords)
         agreement = self.aligned.agreement(self.subwords, self.source_text, self.text, granularity=granularity)
         return self.aligned.links(agreement)
+
+    def link_matrix(self, granularity: str = "word") -> AttentionMatrix:
+        """The links as a matrix that can be drawn: their weights, and zero elsewhere; rows need not sum to 1."""
+        matrix = self.words if granularity == "word" else self.subwords
+        weights = np.zeros_like(matrix.weights)
+        for source, target, weight in self.links(granularity):
+            weights[target, source] = weight
+        return AttentionMatrix(matrix.source, matrix.target, weights)
 
     @cached_property
     def judgement(self) -> Judgement:

@@ -100,7 +100,7 @@ def hypothesis_answer(hypothesis: TranslatedHypothesis, parts: Collection[str], 
         answer["source_tokens"] = [token_answer(token) for token in matrix.source]
         answer["target_tokens"] = [token_answer(token, scores="scores" in parts) for token in matrix.target]
     if "alignment" in parts:
-        answer["alignment_by"] = "attention" if hypothesis.aligned is None else "aligner"
+        answer["alignment_by"] = hypothesis.alignment_by
         answer["alignment"] = [
             [source, target, round(weight, 4)] for source, target, weight in hypothesis.links(granularity)
         ]

@@ -21,6 +21,7 @@ ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Part = Literal["tokens", "scores", "alignment", "attention"]
 Granularity = Literal["word", "subword"]
 Format = Literal["svg", "html", "csv", "json"]
+Show = Literal["links", "attention"]
 
 
 class _Strict(BaseModel):
@@ -102,6 +103,10 @@ class HeatmapRequest(_Search):
     translation: Text | None = Field(default=None, description="A given translation; `text` must then be one sentence.")
     sentence: int = Field(default=0, ge=0, description="Which sentence of `text` to draw.")
     granularity: Granularity = "word"
+    show: Show = Field(
+        default="attention",
+        description="`attention`: where the model looked; `links`: which tokens stand for which, as `alignment` says.",
+    )
 
 
 class ScoreRequest(_Request):

@@ -31,7 +31,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt.aligner import WIDTH, WINDOW, Aligned, Aligner
+from nmt.aligner import SCALE, WIDTH, WINDOW, Aligned, Aligner
 from nmt.alignment import AttentionMatrix
 from nmt.bundle import ALIGNER, README, ModelBundle, dequantise, quantise
 from nmt.config import EOS, PAD
@@ -56,11 +56,10 @@ from training.trust import with_section
 REPORT = "aligner.json"
 """What the stage leaves beside the weights."""
 
-UPDATES, EPOCHS = 1500, 20
+UPDATES, EPOCHS = 2000, 20
 """Updates at most, and times that a small corpus is seen."""
 
 BATCH_TOKENS, PEAK_RATE, WARMUP, DROPOUT = 4096, 3e-3, 50, 0.1
-_SCALE = 1 / math.sqrt(WIDTH)
 _HELD_OUT, _MOST_HELD_OUT, _MOST_READ = 50, 2000, 2000
 """One pair in so many of a corpus is held out, and never more; so many of all are read."""
 _THRESHOLDS = [step / 20 for step in range(2, 19)]
@@ -108,7 +107,7 @@ class AlignerModel(nn.Module):
 
     def forward(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of both directions, (B, T, S) each, of ids with EOS, (B, S) and (B, T)."""
-        scores = torch.bmm(self.target(target), self.source(source).transpose(1, 2)) * _SCALE
+        scores = torch.bmm(self.target(target), self.source(source).transpose(1, 2)) * SCALE
         here, there = (torch.arange(ids.shape[1]) / (ids != PAD).sum(dim=1, keepdim=True) for ids in (target, source))
         scores = scores - self.distance * (here[:, :, None] - there[:, None]).abs()
         forward = scores.masked_fill((source == PAD)[:, None], -math.inf).log_softmax(dim=2)

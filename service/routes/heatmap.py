@@ -1,4 +1,4 @@
-"""Draw the attention of one sentence."""
+"""Draw the attention, or the links, of one sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from nmt import __version__
-from nmt.alignment import AttentionMatrix
 from nmt.heatmap import to_csv, to_html, to_json, to_svg
 from service import answers, work
 from service.errors import Problem
@@ -45,7 +44,7 @@ _FIGURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; 
 
 @router.post(
     "/heatmap",
-    summary="Draw the attention of one sentence",
+    summary="Draw the attention or the links of one sentence",
     response_class=Response,
     responses={200: {"content": {kind.partition(";")[0]: {} for kind in _MEDIA_TYPES.values()}}},
 )
@@ -55,41 +54,43 @@ async def heatmap(
     running: Running,
     format: Annotated[Format, Query(description="svg, html, csv or json.")] = "svg",
 ) -> Response:
-    """The attention between a sentence and its translation, or between a given pair."""
+    """The attention, or the links, between a sentence and its translation, or between a given pair."""
     settings = running.settings
     check_size([body.text], settings, pointer="/text")
     check_size([body.translation or ""], settings, pointer="/translation")
     check_prefix(body.target_prefix, settings)
     check_search(body.beam_size, 1, settings)
     model = running.models.choose(body.source, body.target, body.model, body.version)
-    check_attention(model, pointer="/model")
+    if body.show == "attention" or not model.translator.has_aligner:
+        check_attention(model, pointer="/model")
     check_text(body.text)
     find = _sentence if body.translation is None else _given_pair
     hypothesis, count = await while_connected(request, find(body, request, running, model))
-    matrix = answers.matrix_of(hypothesis, body.granularity)
-    if matrix.weights.size > settings.max_attention_cells:
+    size = answers.matrix_of(hypothesis, body.granularity).weights.size
+    if size > settings.max_attention_cells:
         raise Problem(
             "attention_too_large",
-            f"The figure has {matrix.weights.size} cells, but may have {settings.max_attention_cells}.",
+            f"The figure has {size} cells, but may have {settings.max_attention_cells}.",
             pointer="/text",
         )
     metadata = {
         "model": f"{model.name} {model.version}",
         "sha256": model.sha256,
         "direction": f"{model.source} to {model.target}",
+        "shows": "attention" if body.show == "attention" else f"links by {hypothesis.alignment_by}",
         "sentence": f"{body.sentence + 1} of {count}",
         "score": f"{hypothesis.score:.4f}",
         "confidence": f"{hypothesis.confidence:.4f}",
         "granularity": body.granularity,
         "software": f"Interlinear {__version__}",
     }
-    draw = functools.partial(_draw, matrix, format, metadata)
+    draw = functools.partial(_draw, hypothesis, body, format, metadata)
     return Response(
         await asyncio.to_thread(draw),
         media_type=_MEDIA_TYPES[format],
         headers={
             "content-security-policy": _FIGURE_POLICY,
-            "content-disposition": f'inline; filename="attention.{format}"',
+            "content-disposition": f'inline; filename="{body.show}.{format}"',
         },
     )
 
@@ -131,12 +132,16 @@ def _check_sentence(index: int, count: int) -> None:
         raise Problem("no_such_sentence", f"The text has {count} sentences, counted from 0.", pointer="/sentence")
 
 
-def _draw(matrix: AttentionMatrix, format: Format, metadata: dict[str, str]) -> str:
-    title = f"Attention, {metadata['direction']}"
+def _draw(hypothesis: TranslatedHypothesis, body: HeatmapRequest, format: Format, metadata: dict[str, str]) -> str:
+    if body.show == "links":
+        matrix = hypothesis.link_matrix(body.granularity)
+    else:
+        matrix = answers.matrix_of(hypothesis, body.granularity)
+    title = f"{body.show.capitalize()}, {metadata['direction']}"
     if format == "svg":
-        return to_svg(matrix, title=title, metadata=metadata)
+        return to_svg(matrix, title=title, metadata=metadata, show=body.show)
     if format == "html":
-        return to_html(matrix, title=title, metadata=metadata)
+        return to_html(matrix, title=title, metadata=metadata, show=body.show)
     if format == "csv":
         return to_csv(matrix)
-    return to_json(matrix, title=title, metadata=metadata)
+    return to_json(matrix, title=title, metadata=metadata, show=body.show)

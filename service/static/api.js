@@ -2,6 +2,9 @@
 
 import { eventsOf } from "./events.js";
 
+/** What a `Sentence` is made of, for `return`. */
+export const PARTS = ["tokens", "scores", "alignment", "attention"];
+
 export class Problem extends Error {
   constructor({ code, status = 0, title = "", detail = "", requestId = "", retryAfter = null }) {
     super(title || code);

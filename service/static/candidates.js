@@ -67,7 +67,7 @@ export class Candidates {
     this.#running = new AbortController();
     this.list.replaceChildren(element("li", { className: "muted", textContent: strings().asking }));
     try {
-      const answer = await api.translate({ ...body, return: ["tokens", "scores", "attention"] }, this.#running.signal);
+      const answer = await api.translate({ ...body, return: api.PARTS }, this.#running.signal);
       const [given] = answer.results[0].sentences;
       const sentences = given.hypotheses.map((hypothesis, candidate) => {
         const origin = { text, translation: hypothesis.text };

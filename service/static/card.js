@@ -3,7 +3,8 @@
 import * as api from "./api.js";
 import { byId, element } from "./element.js";
 import { explain } from "./message.js";
-import { strings } from "./strings.js";
+import { onWanted } from "./shown.js";
+import { strings, stringsFor } from "./strings.js";
 import { alignmentError } from "./trust.js";
 
 const named = (key) => strings().card_names[key] ?? capital(key.replaceAll("_", " "));
@@ -44,7 +45,10 @@ export class Card {
   #cards = new Map(); // by name and version
   #credited = null; // the model that made what is shown
 
-  constructor() {
+  /** @param {() => "links" | "attention"} shows what the page shows of that model's translation */
+  constructor(shows) {
+    this.shows = shows;
+    onWanted(() => this.#tellError());
     this.dialog = byId("card");
     byId("made-by").addEventListener("click", () => this.open(this.#credited));
     byId("card-close").addEventListener("click", () => this.dialog.close());
@@ -73,10 +77,14 @@ export class Card {
     byId("took").textContent = model ? table.took(Math.max(1, Math.round(timing.queue + timing.compute))) : "";
     if (!model) return;
     byId("made-by").textContent = table.made_by(model.name, model.version);
-    const known = await this.of(model);
-    const rate = alignmentError(known?.card ?? null);
-    byId("aer").hidden = rate === null;
-    if (rate !== null) byId("aer").textContent = strings().aer(rate.toFixed(2));
+    await this.#tellError();
+  }
+
+  async #tellError() {
+    const known = this.#credited && (await this.of(this.#credited));
+    const error = alignmentError(known?.card, this.shows());
+    byId("aer").hidden = !error;
+    if (error) byId("aer").textContent = stringsFor(error.of).aer(`${error.rate.toFixed(1)} %`);
   }
 
   async open(reference) {

@@ -49,7 +49,7 @@ export class Compare {
     const origin = { text: result.sourceOf(index), model: other.name, version: other.version };
     const body = { ...this.page.body(), texts: [origin.text], model: other.name, version: other.version };
     try {
-      const answer = await api.translate({ ...body, return: ["tokens", "scores", "attention"] }, this.#running.signal);
+      const answer = await api.translate({ ...body, return: api.PARTS }, this.#running.signal);
       const theirs = result.place(index, whole(answer.results[0]), { origin });
       theirs.model = answer.model;
       const ours = result.sentences[index];

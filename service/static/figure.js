@@ -1,11 +1,13 @@
-/** The attention of one sentence as ribbons and as a matrix, how they are shown, and a note on how to read them. */
+/** The links or the attention of one sentence as ribbons and as a matrix, how they are shown, and how to read them. */
 
+import { choose } from "./controls.js";
 import { byId } from "./element.js";
 import { Lines } from "./lines.js";
 import { Matrix } from "./matrix.js";
 import { preference, remember } from "./memory.js";
 import { percent } from "./question.js";
-import { strings } from "./strings.js";
+import { onWanted, want, wanted } from "./shown.js";
+import { stringsFor } from "./strings.js";
 
 export class Figure {
   constructor(light, onPick) {
@@ -15,6 +17,11 @@ export class Figure {
     this.matrix.onCrop = (crop) => {
       byId("uncrop").hidden = !crop;
     };
+    choose("show", wanted(), (value) => {
+      want(value);
+      light.repaint(); // what is lit is lit by other weights now
+    });
+    onWanted(() => this.show(this.sentence, this.index, this.languages));
     this.#button("transpose", "transposed", () => !this.matrix.options.transposed);
     this.#button("end-mark", "end_mark", () => !this.matrix.options.endMark);
     byId("uncrop").addEventListener("click", () => {
@@ -30,9 +37,10 @@ export class Figure {
 
   /** @param {number} index its number for the light */
   show(sentence, index, languages) {
-    this.sentence = sentence;
+    Object.assign(this, { sentence, index, languages });
     byId("figure").hidden = !sentence?.linked;
     if (!sentence?.linked) return;
+    byId("showing").hidden = !sentence.agreement;
     this.lines.show(sentence, index, languages);
     this.matrix.show(sentence, index);
     const zoom = this.matrix.layout?.zoom ?? "fit";
@@ -55,7 +63,9 @@ export class Figure {
   }
 
   #describe() {
-    const table = strings();
+    const table = stringsFor(this.sentence?.shows);
+    for (const note of document.querySelectorAll("[data-shown]")) note.textContent = table[note.dataset.shown];
+    byId("end-mark").title = table.end_mark_note;
     byId("axes").textContent = table[this.matrix.options.transposed ? "axes_transposed" : "axes"];
     const { confidence, perplexity } = this.sentence ?? {};
     const told = [];

@@ -28,7 +28,7 @@ const session = new Session();
 const output = new Output(byId("output"), light, pick);
 const mirror = new Mirror(byId("mirror"), field, light, pick);
 const readout = new Readout(light);
-const card = new Card();
+const card = new Card(() => session.result?.shows ?? "attention");
 const bench = new Workbench(light, { body, pick, use, model: () => session.answer.model, limits: () => limits });
 const question = new Question(light, { result: () => session.result, body, redo, undo });
 const message = new Message(() => (directions.any ? translate() : start()));

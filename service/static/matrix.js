@@ -8,7 +8,7 @@ import { element, svg } from "./element.js";
 import { Marks, interact } from "./light.js";
 import { GAP, ROOM_FOR_NUMBERS, layOut } from "./matrix-layout.js";
 import { MatrixHand } from "./matrix-hand.js";
-import { strings } from "./strings.js";
+import { strings, stringsFor } from "./strings.js";
 
 const SHADES = 255;
 const WRITTEN = 0.005; // a number below this would read 0.00
@@ -119,7 +119,7 @@ export class Matrix {
       for (const weight of row) line.append(element("td", { textContent: weight.toFixed(2) }));
       body.append(line);
     });
-    const caption = element("caption", { textContent: strings().table_caption });
+    const caption = element("caption", { textContent: stringsFor(sentence.shows).table_caption });
     this.table.replaceChildren(caption, element("thead", {}, head), body);
   }
 
@@ -133,7 +133,7 @@ export class Matrix {
     const { rows, columns, size, left, top, lean } = layout;
     const width = columns.length * size;
     const height = rows.length * size;
-    this.container.setAttribute("aria-label", strings().matrix_label(rows.length, columns.length));
+    this.container.setAttribute("aria-label", stringsFor(this.sentence.shows).matrix_label(rows.length, columns.length));
     this.container.style.setProperty("scroll-padding", `${top}px 4px 4px ${left}px`);
 
     this.#marks.clear();

@@ -6,6 +6,7 @@
 import { element } from "./element.js";
 import { gloss } from "./gloss.js";
 import { Marks, interact, rove, spotOf } from "./light.js";
+import { onWanted } from "./shown.js";
 import { CodePointText, cut } from "./text.js";
 import { judge } from "./trust.js";
 
@@ -51,7 +52,8 @@ function pickIn(container, picked, total) {
 /** The translation, in one of three views. */
 export class Output {
   #marks = new Marks();
-  #view = "linked";
+  #laid = []; // what is shown, and how
+  #picked = [];
 
   constructor(container, light, onPick) {
     this.container = container;
@@ -61,11 +63,17 @@ export class Output {
       const holder = event.target.closest(".sentence");
       if (holder) onPick(Number(holder.dataset.within));
     });
+    // Which words stand under which depends on what is shown. While a translation is being written, it is no gloss.
+    onWanted(() => {
+      if (!container.classList.contains("is-gloss")) return;
+      this.show(...this.#laid);
+      this.pick(...this.#picked);
+    });
   }
 
   /** @param {"linked" | "gloss" | "plain"} view */
   show(result, view, languages) {
-    this.#view = view;
+    this.#laid = [result, view, languages];
     this.#marks.clear();
     this.container.classList.toggle("is-gloss", view === "gloss");
     if (view === "plain") this.container.replaceChildren(result.text);
@@ -75,7 +83,8 @@ export class Output {
   }
 
   pick(index, total) {
-    pickIn(this.container, index, this.#view === "plain" ? 1 : total);
+    this.#picked = [index, total];
+    pickIn(this.container, index, this.#laid[1] === "plain" ? 1 : total);
   }
 
   paint(sentence, glow, pinned) {

@@ -1,8 +1,8 @@
 /** The line that says in words what the light says. */
 
 import { byId } from "./element.js";
-import { FAINT } from "./sentence.js";
-import { strings } from "./strings.js";
+import { onWanted } from "./shown.js";
+import { stringsFor } from "./strings.js";
 import { isolated } from "./text.js";
 
 const touch = matchMedia("(hover: none)");
@@ -12,23 +12,22 @@ export class Readout {
   constructor(light) {
     this.light = light;
     light.join(this);
+    onWanted(() => this.paint());
     this.paint();
   }
 
   paint() {
     const line = byId("readout");
     const spot = this.light.active;
-    const table = strings();
-    const hint = this.light.sentences.some((sentence) => sentence.linked)
-      ? table[touch.matches ? "hint_touch" : "hint_pointer"]
-      : "";
+    const first = this.light.sentences.find((sentence) => sentence.linked);
+    const hint = first ? stringsFor(first.shows)[touch.matches ? "hint_touch" : "hint_pointer"] : "";
     line.classList.toggle("is-hint", !spot);
     line.textContent = spot ? this.#tell(spot) : hint;
   }
 
   #tell({ sentence: index, row, column }) {
-    const table = strings();
     const sentence = this.light.sentences[index];
+    const table = stringsFor(sentence.shows);
     const name = (side, i) => (sentence[side][i].special ? table.end_of_sentence : isolated(sentence.names[side][i]));
     if (row !== null && column !== null) {
       return table.cell(name("target", row), name("source", column), sentence.weights[row][column].toFixed(2));
@@ -37,7 +36,7 @@ export class Readout {
     const weights = row !== null ? sentence.weights[row] : sentence.weights.map((each) => each[column]);
     const links = weights
       .map((weight, i) => ({ weight, i }))
-      .filter(({ weight }) => weight >= FAINT)
+      .filter(({ weight }) => weight >= sentence.least)
       .sort((a, b) => b.weight - a.weight)
       .slice(0, MOST_LINKS)
       .map(({ weight, i }) => `${name(other, i)} ${weight.toFixed(2)}`);

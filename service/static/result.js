@@ -36,6 +36,11 @@ export class Result {
     return new Result(source, answer.sentences.map((sentence) => new Sentence(whole, sentence)), between);
   }
 
+  /** What is shown of it: links where any sentence has them. */
+  get shows() {
+    return this.sentences.some(({ shows }) => shows === "links") ? "links" : "attention";
+  }
+
   /** The source of one sentence, as it is sent alone. */
   sourceOf(index) {
     return this.whole.slice(...this.sentences[index].sourceSpan);

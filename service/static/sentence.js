@@ -1,11 +1,12 @@
 /** One translated sentence as the views want it: tokens, weights, probabilities, flags and where it stands. */
 
+import { wanted } from "./shown.js";
 import { CodePointText } from "./text.js";
 
-/** Weights below this light nothing: what is left over when attention looks elsewhere. */
-export const FAINT = 0.05;
+/** Attention below this lights nothing: what is left over when the model looks elsewhere. */
+const FAINT = 0.05;
 /** Ribbons are drawn until this much of a word's attention is told. */
-export const TOLD = 0.75;
+const TOLD = 0.75;
 
 /**
  * @typedef {{text: string, span: [number, number] | null, special?: boolean, logprob?: number}} Token
@@ -40,12 +41,35 @@ export class Sentence {
     this.source = (best?.source_tokens ?? []).map((token) => ({ ...token, span: shift(token.span) }));
     /** @type {Token[]} */
     this.target = best?.target_tokens ?? [];
-    this.weights = best?.attention?.data ?? null; // (T, S)
+    this.attention = best?.attention?.data ?? null; // (T, S)
+    this.agreement = best?.alignment_by === "aligner" ? this.#matrix(best.alignment) : null; // (T, S)
     this.changed = new Set(); // places of target tokens that an earlier translation did not have
     this.names = {
       source: this.source.map((token) => visible(token, whole)),
       target: this.target.map((token) => visible(token, this.targetText)),
     };
+  }
+
+  /** The links of the model's aligner as a matrix, zero where there is none. */
+  #matrix(links) {
+    const matrix = this.target.map(() => new Array(this.source.length).fill(0));
+    for (const [s, t, weight] of links) matrix[t][s] = weight;
+    return matrix;
+  }
+
+  /** What every view shows of it: the two say different things, so that no two views may differ. */
+  get shows() {
+    return this.agreement && wanted() === "links" ? "links" : "attention";
+  }
+
+  /** Of what is shown, (T, S). */
+  get weights() {
+    return this.shows === "links" ? this.agreement : this.attention;
+  }
+
+  /** Weights below this light nothing; a link counts whatever its weight. */
+  get least() {
+    return this.shows === "links" ? Number.MIN_VALUE : FAINT;
   }
 
   get linked() {
@@ -68,14 +92,15 @@ export class Sentence {
     return span ? this.targetText.slice(0, span[0]) : this.text;
   }
 
-  /** Links worth drawing, as [source, target, weight]: the largest of each word until TOLD of its attention. */
+  /** Links worth drawing, as [source, target, weight]: all, or the largest of each word until TOLD of its attention. */
   links() {
     const found = [];
+    const enough = this.shows === "links" ? Infinity : TOLD;
     this.weights?.forEach((row, t) => {
       if (this.target[t].special) return;
       let told = 0;
       for (const [weight, s] of row.map((w, i) => [w, i]).sort((a, b) => b[0] - a[0])) {
-        if (told >= TOLD || weight < FAINT) break;
+        if (told >= enough || weight < this.least) break;
         told += weight;
         if (!this.source[s].special) found.push([s, t, weight]);
       }
@@ -90,9 +115,9 @@ export class Sentence {
     if (row !== null && column !== null) {
       source.set(column, this.weights[row][column]);
     } else if (row !== null) {
-      this.weights[row].forEach((weight, s) => weight >= FAINT && source.set(s, weight));
+      this.weights[row].forEach((weight, s) => weight >= this.least && source.set(s, weight));
     } else {
-      this.weights.forEach((weights, t) => weights[column] >= FAINT && target.set(t, weights[column]));
+      this.weights.forEach((weights, t) => weights[column] >= this.least && target.set(t, weights[column]));
     }
     return { source, target, row, column };
   }
@@ -100,12 +125,15 @@ export class Sentence {
   /** The token of the other side most linked to this one, or null. */
   partner(side, token) {
     let best = null;
-    let most = FAINT;
+    let most = this.least;
     const consider = (index, weight, special) => {
       if (!special && weight > most) [best, most] = [index, weight];
     };
-    if (side === "target") this.weights?.[token].forEach((w, s) => consider(s, w, this.source[s].special));
-    else this.weights?.forEach((row, t) => consider(t, row[token], this.target[t].special));
+    if (side === "target") {
+      const looks = (matrix) => matrix?.[token].forEach((w, s) => consider(s, w, this.source[s].special));
+      looks(this.weights);
+      if (best === null) looks(this.attention); // a word without a link stands where the model looked
+    } else this.weights?.forEach((row, t) => consider(t, row[token], this.target[t].special));
     return best;
   }
 }

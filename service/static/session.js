@@ -3,7 +3,6 @@
 import * as api from "./api.js";
 import { Result } from "./result.js";
 
-const PARTS = ["tokens", "scores", "attention"];
 /** Problems that only attention has: the same text translates without it. */
 const ATTENTION_ONLY = new Set(["attention_too_large", "no_attention"]);
 
@@ -53,7 +52,7 @@ export class Session {
     return this.#alone(async (signal) => {
       const origin = { text: this.result.sourceOf(index), target_prefix: prefix };
       const { text, ...options } = origin;
-      const body = { ...this.request, ...options, texts: [text], return: PARTS };
+      const body = { ...this.request, ...options, texts: [text], return: api.PARTS };
       const answer = await api.translate(body, signal);
       const [given] = answer.results[0].sentences;
       this.#replace(index, this.result.place(index, given, { origin }));
@@ -105,7 +104,7 @@ export class Session {
     };
     const ask = (asked, heard) => (on ? api.stream(asked, signal, heard) : api.translate(asked, signal));
     try {
-      return { answer: await ask({ ...body, return: PARTS }, { ...on, start }), missing: null };
+      return { answer: await ask({ ...body, return: api.PARTS }, { ...on, start }), missing: null };
     } catch (problem) {
       if (!ATTENTION_ONLY.has(problem.code)) throw problem;
       return { answer: await ask(body, on), missing: problem.code };

@@ -22,6 +22,9 @@ export let pageLanguage = wanted();
 /** The strings themselves: `strings().copy`, `strings().took(12)`. */
 export const strings = () => tables[pageLanguage];
 
+/** The strings for what is shown: those under `links` speak of links where others of their name speak of attention. */
+export const stringsFor = (shows) => (shows === "links" ? { ...strings(), ...strings().links } : strings());
+
 /** Calls `listener` now and whenever the language of the page changes. */
 export function onLanguage(listener) {
   listeners.add(listener);

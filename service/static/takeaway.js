@@ -1,6 +1,6 @@
 /** What a reader takes along: the figure as a file, the present request for a terminal. */
 
-import { curl, figure } from "./api.js";
+import { PARTS, curl, figure } from "./api.js";
 import { announce, byId, copyOn, element } from "./element.js";
 import { explain } from "./message.js";
 import { png } from "./png.js";
@@ -29,7 +29,7 @@ export class Takeaway {
       const { body, model } = this.present();
       const { blob, name } = await (format === "png" ? this.#png(body, model) : figure(format, body));
       const address = URL.createObjectURL(blob);
-      const fallback = `attention-${body.source}-${body.target}.${format}`;
+      const fallback = `${body.show}-${body.source}-${body.target}.${format}`;
       const anchor = element("a", { href: address, download: name ?? fallback });
       anchor.click();
       setTimeout(() => URL.revokeObjectURL(address), 60_000);
@@ -49,8 +49,8 @@ export class Takeaway {
   }
 }
 
-/** The request that gives what a figure shows, as numbers. */
-function requestOf({ text, sentence, translation, ...rest }) {
+/** The request that gives what a figure shows, as numbers: both links and attention. */
+function requestOf({ text, sentence, translation, show, ...rest }) {
   if (translation !== undefined) return ["v1/score", { text, translation, ...rest }];
-  return ["v1/translate", { texts: [text], ...rest, return: ["tokens", "scores", "alignment", "attention"] }];
+  return ["v1/translate", { texts: [text], ...rest, return: PARTS }];
 }

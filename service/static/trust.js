@@ -41,16 +41,18 @@ function quote(result, sentence, { side, span }) {
   return (side === "source" ? result.whole : sentence.targetText).slice(...span).trim();
 }
 
-/** The model's measured alignment error rate, wherever its card keeps it, or null. */
-export function alignmentError(card) {
-  if (card === null || typeof card !== "object") return null;
-  for (const [key, value] of Object.entries(card)) {
-    if (key.toLowerCase() === "aer") {
-      const rate = typeof value === "number" ? value : value?.score;
-      if (Number.isFinite(rate)) return rate;
+const SCORES = { links: ["aligner, alone"], attention: ["attention, alone", "alone"] }; // "alone" on older cards
+
+/**
+ * The model's measured alignment error rate in per cent, for what is shown if the card has it, else for the other;
+ * `of` says whose it is. Null where nothing was measured.
+ */
+export function alignmentError(card, shows) {
+  for (const of of [shows, ...Object.keys(SCORES)]) {
+    for (const scores of Object.values(card?.alignment ?? {})) {
+      const rate = SCORES[of].map((name) => scores?.[name]?.aer).find(Number.isFinite);
+      if (rate !== undefined) return { rate, of };
     }
-    const inside = alignmentError(value);
-    if (inside !== null) return inside;
   }
   return null;
 }

@@ -93,7 +93,7 @@ export class Workbench {
   #present() {
     const { sentence } = this.figure;
     const whole = { text: this.result.source, sentence: this.picked };
-    const body = { ...(sentence.origin ?? whole), ...this.page.body(), ...modelOf(sentence.origin) };
+    const body = { ...(sentence.origin ?? whole), ...this.page.body(), ...modelOf(sentence.origin), show: sentence.shows };
     return { body, model: sentence.model ?? this.page.model() };
   }
 

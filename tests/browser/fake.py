@@ -23,13 +23,19 @@ from nmt.quality import Flag, Judgement
 from nmt.search import Sentence
 from nmt.text import words
 from nmt.translation import END, Alternative, StreamedToken, TranslatedHypothesis
-from tests.service.fakes import FakeBundle, FakePlan, FakeTranslator, text_of
+from tests.service.fakes import FakeAligned, FakeBundle, FakePlan, FakeTranslator, text_of
 
 HELD_AT = 3
 """Words a slow sentence has when it waits."""
 SURE = -0.05
 DOUBTFUL = math.log(0.2)
-AER = 0.21
+AER = 21.4
+"""Of attention, in per cent."""
+LINKED_AER = 12.3
+"""Of links."""
+SCORES = {"pairs": 100, "attention, alone": {"aer": AER}, "aligner, alone": {"aer": LINKED_AER}}
+ALIGNED = "fr-en"
+"""The one model that has an aligner."""
 
 BY_HEART = {
     "How are you today?": (
@@ -42,8 +48,22 @@ BY_HEART = {
             [0.01, 0.01, 0.01, 0.03, 0.92, 0.02],
             [0.01, 0.01, 0.01, 0.01, 0.06, 0.90],
         ],
-    )
+    ),
+    "La voiture rouge roule.": (
+        "The red car moves fast .",
+        [  # "red" looked at its neighbour, "fast" at the end
+            [0.90, 0.04, 0.02, 0.02, 0.01, 0.01],
+            [0.08, 0.70, 0.16, 0.03, 0.02, 0.01],
+            [0.02, 0.50, 0.40, 0.05, 0.02, 0.01],
+            [0.01, 0.02, 0.03, 0.90, 0.03, 0.01],
+            [0.01, 0.02, 0.03, 0.34, 0.10, 0.50],
+            [0.01, 0.01, 0.01, 0.02, 0.90, 0.05],
+            [0.01, 0.01, 0.01, 0.01, 0.06, 0.90],
+        ],
+    ),
 }
+LINKED = {"La voiture rouge roule.": {(0, 0): 0.95, (1, 2): 0.97, (2, 1): 0.98, (3, 3): 0.91, (4, 5): 0.03}}
+"""What the aligner says of it, (source place, target place): "fast" has no counterpart, and a link may be faint."""
 
 
 class Judge:
@@ -72,7 +92,7 @@ class Plan(FakePlan):
         whole, weights = self.translation(text[slice(*job.span)])
         candidates = [(whole, weights), *((f"{whole} {'OUI ' * rank}".strip(), None) for rank in range(1, 9))]
         job.hypotheses = tuple(
-            hypothesis(text, job.span, target, rows, score=-0.31 * (rank + 1))
+            self.translator.hypothesis(text, job.span, target, rows, score=-0.31 * (rank + 1))
             for rank, (target, rows) in enumerate(candidates[: self.options.n_best])
         )
 
@@ -129,7 +149,7 @@ class Scores(Plan):
     def result(self) -> Any:
         """One hypothesis for each pair."""
         return [
-            hypothesis(source, (0, len(source)), target, None, score=-1.5, first=DOUBTFUL)
+            self.translator.hypothesis(source, (0, len(source)), target, None, score=-1.5, first=DOUBTFUL)
             for source, target in self.pairs
         ]
 
@@ -142,9 +162,31 @@ class Translator(FakeTranslator):
 
     Attributes:
         released: Set while slow sentences need not wait.
+        aligns: Whether it has an aligner.
     """
 
     released: threading.Event = field(default_factory=threading.Event)
+    aligns: bool = False
+
+    @property
+    def has_aligner(self) -> bool:
+        """Whether its hypotheses have links of their own."""
+        return self.aligns
+
+    def hypothesis(
+        self,
+        text: str,
+        span: tuple[int, int],
+        target: str,
+        weights: list[list[float]] | None,
+        *,
+        score: float = -0.31,
+        first: float = SURE,
+    ) -> TranslatedHypothesis:
+        """A candidate; weights that do not fit are spread evenly."""
+        matrix = _split(_words(text, span, target, weights, first), text, target)
+        aligned = FakeAligned(LINKED.get(text[slice(*span)], {})) if self.aligns else None
+        return TranslatedHypothesis(target, score, matrix, text, Judge(text), aligned=aligned)  # type: ignore[arg-type]
 
     def plan(self, texts: Sequence[str], *, lazy: bool = False, **more: Any) -> Plan:
         """See `Plan`."""
@@ -181,9 +223,9 @@ class Loader:
         """A translator; a name of three parts lowers its voice."""
         name = path.parent.name
         source, target, *more = name.split("-")
-        card = {"title": f"Card of {name}", "evaluation": {"bleu": {"score": 46.19}, "aer": AER}}
+        card = {"title": f"Card of {name}", "evaluation": {"bleu": {"score": 46.19}}, "alignment": {"news": SCORES}}
         bundle = FakeBundle(source, target, f"{len(name):064x}", card)
-        self.made[name] = Translator(bundle, shout="".join(more))
+        self.made[name] = Translator(bundle, shout="".join(more), aligns=name == ALIGNED)
         return self.made[name]
 
 
@@ -204,20 +246,6 @@ def by_rule(sentence: str) -> tuple[str, list[list[float]] | None]:
     sharp, rest = 0.8, 0.2 / max(1, count)
     rows = [[sharp if s == count - 1 - t else rest for s in range(count + 1)] for t in range(count)]
     return " ".join(word.upper() for word in reversed(found)), [*rows, [rest] * count + [sharp]]
-
-
-def hypothesis(
-    text: str,
-    span: tuple[int, int],
-    target: str,
-    weights: list[list[float]] | None,
-    *,
-    score: float = -0.31,
-    first: float = SURE,
-) -> TranslatedHypothesis:
-    """A candidate; weights that do not fit are spread evenly."""
-    matrix = _split(_words(text, span, target, weights, first), text, target)
-    return TranslatedHypothesis(target, score, matrix, text, Judge(text))  # type: ignore[arg-type]
 
 
 def _words(

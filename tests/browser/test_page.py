@@ -44,7 +44,7 @@ def test_both_languages_say_everything(open_page: Open) -> None:
 
 def test_every_element_that_wants_a_string_gets_one(open_page: Open) -> None:
     page = open_page(QUESTION)
-    for attribute in ("data-text", "data-label", "data-tip", "data-placeholder"):
+    for attribute in ("data-text", "data-label", "data-tip", "data-placeholder", "data-shown"):
         named = page.locator(f"[{attribute}]").evaluate_all(
             f"elements => elements.map((e) => e.getAttribute('{attribute}'))"
         )

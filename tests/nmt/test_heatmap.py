@@ -73,6 +73,13 @@ def test_numbers_are_left_out_where_there_is_no_room() -> None:
     assert not named(to_svg(matrix(words, words)), "n")
 
 
+def test_a_figure_of_links_does_not_speak_of_attention() -> None:
+    for figure in (to_svg(CATS, show="links"), to_html(CATS, show="links")):
+        assert "ttention" not in figure
+        assert "<title>Links</title>" in figure
+    assert json.loads(to_json(CATS, show="links"))["show"] == "links"
+
+
 def test_weight_of_nothing_is_an_empty_cell() -> None:
     cell = named(to_svg(CATS), "cell")[2]
     assert [child.get("class") for child in cell] == [None, "ground"]

@@ -1,6 +1,7 @@
 """The command line, run in this process with its own streams."""
 
 import argparse
+import csv
 import io
 import json
 import math
@@ -10,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from nmt.__main__ import main, parser, search_options
+from nmt.bundle import ModelBundle
 from nmt.search import Sampling, SearchOptions
+from nmt.translator import Translator
+from tests.nmt.conftest import save_bundle
+from tests.nmt.test_aligner import stored
 
 
 def feed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
@@ -157,6 +162,50 @@ def test_figure_of_a_given_pair(bundle_path: Path, capsys: pytest.CaptureFixture
     pair = ["--text", "The cat sits.", "--translation", "Le chat dort."]
     assert main(["heatmap", "--model", str(bundle_path), *pair, "--format", "svg"]) == 0
     assert "chat" in capsys.readouterr().out
+
+
+def drawn(path: Path, capsys: pytest.CaptureFixture[str], *more: str) -> list[tuple[int, int, float]]:
+    """The weights above zero of a figure of a given pair, as links."""
+    pair = ["--text", "The cat sits.", "--translation", "Le chat dort.", "--format", "csv"]
+    assert main(["heatmap", "--model", str(path), *pair, *more]) == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))[1:]
+    return [(s, t, float(w)) for t, row in enumerate(rows) for s, w in enumerate(row[1:]) if float(w)]
+
+
+def test_figure_shows_links_when_asked_to(bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def links() -> list[tuple[int, int, float]]:
+        return Translator.load(bundle_path, device="cpu").attend("The cat sits.", "Le chat dort.").links()
+
+    attention = drawn(bundle_path, capsys)
+    assert len(attention) == 25
+    assert drawn(bundle_path, capsys, "--show", "attention") == attention
+    by_attention = drawn(bundle_path, capsys, "--show", "links")
+    assert by_attention == [(s, t, pytest.approx(w)) for s, t, w in links()]
+    bundle = ModelBundle.load(bundle_path)
+    bundle.add_aligner(stored(), card=bundle.card, readme="# x\n")
+    by_aligner = drawn(bundle_path, capsys, "--show", "links")
+    assert by_aligner == [(s, t, pytest.approx(w)) for s, t, w in links()]
+    assert by_aligner != by_attention
+    assert drawn(bundle_path, capsys) == attention
+
+
+def test_figure_says_whose_links_it_shows(bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for show, told in (("attention", "attention"), ("links", "links by attention")):
+        asked = ["--text", "The cat sits.", "--format", "json", "--show", show]
+        assert main(["heatmap", "--model", str(bundle_path), *asked]) == 0
+        figure = json.loads(capsys.readouterr().out)
+        assert (figure["show"], figure["metadata"]["shows"]) == (show, told)
+
+
+def test_links_of_a_model_without_attention_need_an_aligner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save_bundle(tmp_path / "m" / "1", context="first_state", score="", wiring="")
+    figure = ["heatmap", "--model", str(path), "--text", "abc de."]
+    assert main([*figure, "--show", "links"]) == 2
+    assert "has no attention to draw" in capsys.readouterr().err
+    bundle = ModelBundle.load(path)
+    bundle.add_aligner(stored(), card=bundle.card, readme="# x\n")
+    assert main([*figure, "--show", "links"]) == 0
+    assert main(figure) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nmt.alignment import AttentionMatrix, Token
+from nmt.aligner import Link
+from nmt.alignment import AttentionMatrix, Token, to_pieces, to_words
 from nmt.errors import BundleError, DeadlineExceeded, InputTooLong, SeveralSentences
 from nmt.options import SearchOptions
 from nmt.plan import Job
@@ -44,6 +45,26 @@ class FakeQuality:
 
     def judge(self, subwords: AttentionMatrix, words: AttentionMatrix, *, unknown: int = 0) -> Judgement:
         return Judgement(0.75, ())
+
+
+@dataclass(frozen=True)
+class FakeAligned:
+    """Stands in for `nmt.aligner.Aligned`: weights of word pairs (source place, target place) by heart."""
+
+    pairs: Mapping[tuple[int, int], float]
+
+    def agreement(
+        self, subwords: AttentionMatrix, source_text: str, target_text: str, *, granularity: str = "word"
+    ) -> AttentionMatrix:
+        words = to_words(subwords, source_text, target_text)
+        weights = np.zeros_like(words.weights)
+        for (source, target), weight in self.pairs.items():
+            weights[target, source] = weight
+        found = AttentionMatrix(words.source, words.target, weights)
+        return found if granularity == "word" else to_pieces(found, subwords, source_text, target_text)
+
+    def links(self, agreement: AttentionMatrix) -> list[Link]:
+        return [(int(s), int(t), float(agreement.weights[t, s])) for t, s in np.argwhere(agreement.weights)]
 
 
 class FakePlan:
@@ -89,7 +110,7 @@ class FakePlan:
         shout = self.texts[job.text][slice(*job.span)].upper() + self.translator.shout
         prefix = self.target_prefix or ""
         job.hypotheses = tuple(
-            shouted(self.texts[job.text], job.span, prefix + shout[len(prefix) :] + "!" * rank)
+            shouted(self.texts[job.text], job.span, prefix + shout[len(prefix) :] + "!" * rank, self.translator.pairs)
             for rank in range(self.options.n_best)
         )
 
@@ -148,7 +169,7 @@ class FakeScores(FakePlan):
         self.prepare()
 
     def result(self) -> Any:
-        return [shouted(source, (0, len(source)), target) for source, target in self.pairs]
+        return [shouted(source, (0, len(source)), target, self.translator.pairs) for source, target in self.pairs]
 
 
 class FakeRunningSet:
@@ -234,17 +255,21 @@ def text_of(sentence: Sentence) -> str:
 
 @dataclass
 class FakeTranslator:
-    """`calls` keeps the texts of sentences that joined together; `after` runs after every step."""
+    """`calls` keeps the texts of sentences that joined together; `after` runs after every step; `pairs` are links."""
 
     bundle: FakeBundle
     device: str = "cpu"
     has_attention: bool = True
-    has_aligner: bool = False
+    pairs: Mapping[tuple[int, int], float] | None = None
     calls: list[list[str]] = field(default_factory=list)
     before: Before = lambda texts: None
     after: Callable[[FakeRunningSet], None] = lambda running: None
     shout: str = ""
     sets: list[FakeRunningSet] = field(default_factory=list)
+
+    @property
+    def has_aligner(self) -> bool:
+        return self.pairs is not None
 
     def waits(self, sentence: Sentence, place: int) -> bool:
         """Whether the sentence gets no word in this step."""
@@ -276,8 +301,10 @@ class FakeTranslator:
         return self.sets[-1]
 
 
-def shouted(text: str, span: tuple[int, int], target_text: str) -> TranslatedHypothesis:
-    """A candidate whose words look at the words with the same number."""
+def shouted(
+    text: str, span: tuple[int, int], target_text: str, pairs: Mapping[tuple[int, int], float] | None = None
+) -> TranslatedHypothesis:
+    """A candidate whose words look at the words with the same number, and stand for those that `pairs` says."""
     here = [(span[0] + a, span[0] + b) for a, b in words(text[slice(*span)])]
     source = [Token(text[a:b], (a, b)) for a, b in here]
     target = [Token(target_text[a:b], (a, b), logprob=-0.25) for a, b in words(target_text)]
@@ -285,7 +312,8 @@ def shouted(text: str, span: tuple[int, int], target_text: str) -> TranslatedHyp
     for row in range(len(target) + 1):
         weights[row, min(row, len(source))] += 0.9
     matrix = AttentionMatrix((*source, END), (*target, Token("</s>", None, special=True, logprob=-0.25)), weights)
-    return TranslatedHypothesis(target_text, -0.5, matrix, text, FakeQuality())  # type: ignore[arg-type]
+    aligned = None if pairs is None else FakeAligned(pairs)
+    return TranslatedHypothesis(target_text, -0.5, matrix, text, FakeQuality(), aligned=aligned)  # type: ignore[arg-type]
 
 
 class FakeLoader:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import Any
 
 import pytest
 
 from tests.service.conftest import Client, Serve
+from tests.service.fakes import FakeLoader
 
 pytestmark = pytest.mark.anyio
 
@@ -84,3 +87,68 @@ async def test_a_figure_has_a_limit(serve: Serve) -> None:
         assert (await client.post("/v1/heatmap", json=figure("one two three"))).status_code == 200
         response = await client.post("/v1/heatmap", json=figure("one two three four"))
         assert response.json()["code"] == "attention_too_large"
+
+
+def numbers(table: str) -> list[list[float]]:
+    return [[float(cell) for cell in row[1:]] for row in list(csv.reader(io.StringIO(table)))[1:]]
+
+
+@pytest.mark.parametrize("body", [figure("Hi you."), figure("Hi you.", translation="Toi salut.")])
+async def test_links_are_those_of_the_aligner(client: Client, loader: FakeLoader, body: dict[str, Any]) -> None:
+    loader.made[0].pairs = {(0, 1): 0.75, (1, 0): 0.5}
+    drawn = (await client.post("/v1/heatmap?format=csv", json=body | {"show": "links"})).text
+    assert numbers(drawn) == [[0, 0.5, 0, 0], [0.75, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    attention = (await client.post("/v1/heatmap?format=csv", json=body)).text
+    assert [max(row) for row in numbers(attention)] == [pytest.approx(0.925)] * 4
+    assert attention == (await client.post("/v1/heatmap?format=csv", json=body | {"show": "attention"})).text
+
+
+async def test_links_of_a_model_without_aligner_are_what_alignment_says(client: Client) -> None:
+    body = {"source": "en", "target": "fr", "granularity": "subword"}
+    asked = {"texts": ["Hi you."], "return": ["alignment"]}
+    answer = (await client.post("/v1/translate", json=body | asked)).json()
+    [hypothesis] = answer["results"][0]["sentences"][0]["hypotheses"]
+    drawn = await client.post("/v1/heatmap?format=csv", json=body | {"text": "Hi you.", "show": "links"})
+    links = [
+        [s, t, pytest.approx(weight)]
+        for t, row in enumerate(numbers(drawn.text))
+        for s, weight in enumerate(row)
+        if weight
+    ]
+    assert hypothesis["alignment_by"] == "attention"
+    assert hypothesis["alignment"] == links
+    assert len(links) == 3
+
+
+async def test_a_figure_says_what_it_shows(client: Client, loader: FakeLoader) -> None:
+    for show, shows, title in (
+        ("attention", "attention", "Attention, en to fr"),
+        ("links", "links by attention", "Links, en to fr"),
+        ("links", "links by aligner", "Links, en to fr"),
+    ):
+        loader.made[0].pairs = {(0, 0): 0.5} if shows == "links by aligner" else None
+        response = await client.post("/v1/heatmap?format=json", json=figure("Hi you.", show=show))
+        drawn = response.json()
+        assert (drawn["show"], drawn["metadata"]["shows"], drawn["title"]) == (show, shows, title)
+        assert f'filename="{show}.json"' in response.headers["content-disposition"]
+        for format in ("svg", "html"):
+            response = await client.post(f"/v1/heatmap?format={format}", json=figure("Hi you.", show=show))
+            other = {"links": "looked at", "attention": "stands for"}[show]
+            assert f"<title>{title}</title>" in response.text
+            assert other not in response.text
+            assert shows in response.text
+
+
+async def test_a_model_without_attention_is_drawn_where_it_has_an_aligner(client: Client, loader: FakeLoader) -> None:
+    loader.made[0].has_attention = False
+    for show in ("links", "attention"):
+        response = await client.post("/v1/heatmap", json=figure("Hi.", show=show))
+        assert response.json()["code"] == "no_attention"
+    loader.made[0].pairs = {(0, 0): 0.5}
+    assert (await client.post("/v1/heatmap", json=figure("Hi.", show="links"))).status_code == 200
+    assert (await client.post("/v1/heatmap", json=figure("Hi."))).json()["code"] == "no_attention"
+
+
+async def test_what_is_shown_is_links_or_attention(client: Client) -> None:
+    answer = (await client.post("/v1/heatmap", json=figure("Hi.", show="both"))).json()
+    assert (answer["code"], answer["pointer"]) == ("invalid_request", "/show")
