@@ -126,7 +126,8 @@ def page(result: dict[str, Any]) -> str:
         [
             "# Where an update of training spends its time",
             f"{result['tokens']:,} target units in {seconds:.2f} seconds of processor time, "
-            f"{result['tokens_per_cpu_second']:,.0f} a second, in {result['precision']}. Its arithmetic at the rate of a matrix product, "
+            f"{result['tokens_per_cpu_second']:,.0f} a second, in {result['precision']}. "
+            "Its arithmetic at the rate of a matrix product, "
             f"{result['product_gflops']:.0f} GFLOP/s, would take {result['floor_seconds']:.2f} s: "
             f"{result['share_of_floor']:.0%} of it.",
             report.table(["part", "ms"], [[name, 1e3 * spent] for name, spent in result["parts"].items()]),

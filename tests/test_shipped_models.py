@@ -46,6 +46,12 @@ TWICE = {
     "fr": "Les enfants jouent dans le jardin dans le jardin.",
     "zh": "孩子们在花园里在花园里玩。",
 }
+RED_CAR = {
+    "en": ("She bought a red car yesterday.", [["red"], ["car"], ["bought"], ["yesterday"]]),
+    "fr": ("Elle a acheté une voiture rouge hier.", [["rouge"], ["voiture"], ["acheté"], ["hier"]]),
+    "zh": ("她昨天买了一辆红色的车。", [["红"], ["车"], ["买"], ["昨"]]),
+}
+"""A sentence, and the words that stand for the same in every language."""
 LEFT = {"en": "He left without saying a word.", "fr": "Il est parti sans dire un mot.", "zh": "他一句话也没说就走了。"}
 STATION = {"en": "Where is the station?", "fr": "Où est la gare ?", "zh": "车站在哪里？"}
 DAMAGED = {
@@ -129,6 +135,18 @@ def test_sentence_alone_is_the_same_as_in_a_batch(translator: Translator, beam_s
         assert alone.text == expected.text
         assert alone.score == pytest.approx(expected.score, abs=1e-4)
         assert np.abs(alone.subwords.weights - expected.subwords.weights).max() < 1e-4
+
+
+def test_words_are_linked_to_what_they_stand_for(translator: Translator) -> None:
+    bundle = translator.bundle
+    source, target = RED_CAR[bundle.source][0], RED_CAR[bundle.target][0]
+    [scored] = translator.score([(source, target)])
+    sources, targets = scored.tokens()
+    found = {(sources[s].text, targets[t].text) for s, t, _ in scored.links()}
+    wanted = zip(RED_CAR[bundle.source][1], RED_CAR[bundle.target][1], strict=True)
+    assert {(a, b) for one, other in wanted for a in one for b in other} <= found
+    measured = bundle.card["alignment"].values()
+    assert all(gold["aligner, alone"]["aer"] < gold["attention, alone"]["aer"] for gold in measured)
 
 
 def test_figure_names_and_emoji_come_through(translator: Translator) -> None:
