@@ -9,13 +9,12 @@ The model stays as it is: only its embeddings are read. Links teach both directi
 et al. 2016, eq. 4, once for each); a unit without a link goes to the other side's EOS. The last pairs of
 every corpus are held out, to choose the agreement from which units count as linked.
 
-Shapes: B batch, S source length, T target length, EOS included; D width, E embedding.
+Shapes: E embedding, V vocabulary.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import tempfile
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,17 +27,17 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from nmt.aligner import SCALE, WIDTH, WINDOW, Aligned, Aligner
+from nmt.aligner import Aligned, Aligner
 from nmt.alignment import AttentionMatrix
 from nmt.bundle import ALIGNER, README, ModelBundle, dequantise, quantise
-from nmt.config import EOS, PAD
+from nmt.config import EOS
 from nmt.errors import CorpusError
 from nmt.tokenizer import Tokenizer
 from nmt.writing import source_tokens
 from training.align import align_files
+from training.aligner_model import AlignerModel, link_loss
 from training.cleaning import Cleaner
 from training.config import CleaningConfig, Recipe
 from training.corpus import read_pairs
@@ -47,7 +46,6 @@ from training.evaluation import load_best
 from training.files import read_json, write_json
 from training.guidance import Block, Links, open_links
 from training.index import CorpusIndex, open_index
-from training.loop import model_config
 from training.mixture import Part
 from training.progress import Progress
 from training.stream import BatchStream, Position
@@ -59,60 +57,13 @@ REPORT = "aligner.json"
 UPDATES, EPOCHS = 2000, 20
 """Updates at most, and times that a small corpus is seen."""
 
-BATCH_TOKENS, PEAK_RATE, WARMUP, DROPOUT = 4096, 3e-3, 50, 0.1
+BATCH_TOKENS, PEAK_RATE, WARMUP = 4096, 3e-3, 50
 _HELD_OUT, _MOST_HELD_OUT, _MOST_READ = 50, 2000, 2000
 """One pair in so many of a corpus is held out, and never more; so many of all are read."""
 _THRESHOLDS = [step / 20 for step in range(2, 19)]
 
 Linked = tuple[str, str, list[Block]]
 """Source, target, and the spans of their linked words."""
-
-
-class _Side(nn.Module):
-    """`nmt.aligner.Side` with gradients."""
-
-    def __init__(self, embedding: Tensor) -> None:
-        super().__init__()
-        self.embedding = embedding
-        self.project = nn.Linear(embedding.shape[1], WIDTH)
-        self.near = nn.Linear(WINDOW * WIDTH, WIDTH)
-        self.far = nn.Linear(WINDOW * WIDTH, WIDTH)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Ids (B, N) -> states (B, N, D)."""
-        real = (ids != PAD)[:, :, None]
-        states = functional.dropout(self.project(self.embedding[ids]), DROPOUT, self.training) * real
-        inner = self.near(_windows(states)).relu() * real
-        return states + functional.dropout(self.far(_windows(inner)), DROPOUT, self.training)
-
-
-def _windows(states: Tensor) -> Tensor:
-    """(B, N, D) -> (B, N, WINDOW D), neighbours side by side, zeros outside."""
-    length = states.shape[1]
-    padded = functional.pad(states, (0, 0, WINDOW // 2, WINDOW // 2))
-    return torch.cat([padded[:, place : place + length] for place in range(WINDOW)], dim=2)
-
-
-class AlignerModel(nn.Module):
-    """The aligner while it learns; `nmt.aligner.Aligner` is the same in NumPy.
-
-    Args:
-        source, target: Embeddings of the two sides, (V, E); they stay as they are.
-    """
-
-    def __init__(self, source: Tensor, target: Tensor) -> None:
-        super().__init__()
-        self.source, self.target = _Side(source), _Side(target)
-        self.distance = nn.Parameter(torch.ones(1))
-
-    def forward(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of both directions, (B, T, S) each, of ids with EOS, (B, S) and (B, T)."""
-        scores = torch.bmm(self.target(target), self.source(source).transpose(1, 2)) * SCALE
-        here, there = (torch.arange(ids.shape[1]) / (ids != PAD).sum(dim=1, keepdim=True) for ids in (target, source))
-        scores = scores - self.distance * (here[:, :, None] - there[:, None]).abs()
-        forward = scores.masked_fill((source == PAD)[:, None], -math.inf).log_softmax(dim=2)
-        backward = scores.masked_fill((target == PAD)[:, :, None], -math.inf).log_softmax(dim=1)
-        return forward, backward
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,31 +81,6 @@ class Learned:
     def readme(self, text: str) -> str:
         """A bundle's README with the section on its aligner."""
         return with_section(text, section(self.report))
-
-
-def link_loss(forward: Tensor, backward: Tensor, links: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of both directions against links, nats a unit and direction.
-
-    Args:
-        forward: See `AlignerModel`.
-        backward: See `AlignerModel`.
-        links: Bool, shape (B, T, S).
-        source: Ids with EOS, (B, S).
-        target: Ids with EOS, (B, T).
-    """
-    real = ((source != PAD)[:, None], (target != PAD)[:, :, None])
-    total = forward.new_zeros(())
-    for found, along, mine, others in ((forward, 2, *real[::-1]), (backward, 1, *real)):
-        goal = links | (_last(others, along) & ~links.any(dim=along, keepdim=True))  # no link: EOS
-        goal = (goal & mine).float()
-        goal = goal / goal.sum(dim=along, keepdim=True).clamp_min(1)
-        total = total - (goal * found.masked_fill(goal == 0, 0.0)).sum() / mine.sum()
-    return total
-
-
-def _last(real: Tensor, along: int) -> Tensor:
-    """True at EOS, the last real place, of a mask that varies `along` that dimension."""
-    return real & ~real.roll(-1, dims=along).index_fill(along, torch.tensor([real.shape[along] - 1]), False)
 
 
 def learn(
@@ -278,9 +204,8 @@ def aligner(recipe: Recipe, folder: Path) -> None:
     source, target = tokenizers(folder)
     weights, _ = load_best(recipe, folder)
     stored = dequantise(quantise(weights))
-    three_way = model_config(recipe, source, target).tying == "three_way"
-    inside = stored["decoder.embedding.weight"]
-    embeddings = (inside if three_way else stored["encoder.embedding.weight"], inside)
+    table = stored["encoder.embedding.weight"]
+    embeddings = (table, stored.get("decoder.embedding.weight", table))  # three-way tying stores one
     indexes = open_indexes(recipe, folder, source, target)
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)

@@ -17,7 +17,8 @@ from tests.nmt.test_aligner import side
 from tests.training.test_align import ALIGNER as BY_PLACE
 from tests.training.test_align import Install, aligner
 from training.__main__ import main
-from training.aligner import AlignerModel, Learned, _divide, _last, choose, learn, link_loss
+from training.aligner import Learned, _divide, choose, learn
+from training.aligner_model import AlignerModel, _last, link_loss
 from training.mixture import Part
 from training.stream import Examples, Position
 
@@ -139,11 +140,14 @@ def test_the_end_of_every_corpus_is_held_out_and_a_tiny_one_is_both() -> None:
     assert held == [Part(980, 1000), Part(1000, 1010)]
 
 
-def test_a_guided_run_leaves_a_bundle_with_an_aligner(recipe_file: Callable[..., Path], aligner: Install) -> None:
+@pytest.mark.parametrize("shared", ["true", "false"])
+def test_a_guided_run_leaves_a_bundle_with_an_aligner(
+    recipe_file: Callable[..., Path], aligner: Install, shared: str
+) -> None:
     aligner(BY_PLACE)
     small = "\n[model]\nembedding_size = 16\nencoder_size = 8\nencoder_layers = 1\ndecoder_size = 16\n"
     path = recipe_file(small + "\n[training]\nguidance = 0.5\nmax_updates = 2\nvalidate_every = 2\nshortlist = false\n")
-    assert main(["run", str(path)]) == 0
+    assert main(["run", str(path), "--set", f"units.shared={shared}"]) == 0
     bundle = ModelBundle.load("var/models/tiny")
     assert bundle.card["aligner"]["updates"] > 0
     assert "## Aligner" in (bundle.path / "README.md").read_text("utf-8")
