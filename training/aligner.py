@@ -225,7 +225,7 @@ def read_aligner(folder: Path) -> Learned | None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `python -m training add-aligner`."""
-    parser.add_argument("bundle", type=Path, help="the bundle to add it to, such as models/en-fr/4; it is written anew")
+    parser.add_argument("bundle", type=Path, help="the bundle to add it to, such as models/en-fr/5; it is written anew")
     parser.add_argument(
         "--train",
         type=Path,

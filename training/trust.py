@@ -131,7 +131,7 @@ def read_trust(folder: Path) -> Trust:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `python -m training calibrate`."""
-    parser.add_argument("bundle", type=Path, help="the bundle to calibrate, such as models/en-fr/4; it is written anew")
+    parser.add_argument("bundle", type=Path, help="the bundle to calibrate, such as models/en-fr/5; it is written anew")
     parser.add_argument("--valid", type=Path, required=True, metavar="FILE", help="pairs to learn from, TSV")
     parser.add_argument("--test", type=Path, required=True, metavar="FILE", help="pairs to report on, TSV")
     parser.add_argument("--train", type=Path, metavar="FILE", help="training pairs: learn a vocabulary shortlist too")
