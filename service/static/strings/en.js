@@ -3,7 +3,7 @@
 const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
 export default {
-  tagline: "Translation that shows where each word looked",
+  tagline: "Translation that shows where each word comes from",
   about: "About",
   language_of_page: "Language of this page",
   api_documentation: "API",

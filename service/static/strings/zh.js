@@ -3,7 +3,7 @@
 const number = (value) => value.toLocaleString("zh-CN");
 
 export default {
-  tagline: "看得见每个词看了哪里的翻译",
+  tagline: "看得见每个词从哪里来的翻译",
   about: "关于",
   language_of_page: "页面语言",
   api_documentation: "API",
