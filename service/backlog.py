@@ -13,10 +13,10 @@ _MEMORY = 0.99
 
 
 class Backlog:
-    """Requests that have sentences waiting for room, and the source units of those sentences.
+    """Requests that have sentences waiting, and the source units of those sentences.
 
     Args:
-        requests: Most requests.
+        requests: Most requests, beside those that there is room for in the model.
         units: Most source units; a request alone may have more.
         metrics: Where the two are shown.
     """
@@ -24,7 +24,7 @@ class Backlog:
     def __init__(self, *, requests: int, units: int, metrics: Metrics) -> None:
         self._most_requests, self._most_units = requests, units
         self._metrics = metrics
-        self._requests = self._units = 0
+        self._requests = self._units = self._room = 0
         self._lock = threading.Lock()
         self._steps_seconds, self._steps_units = 0.0, 0.0
 
@@ -35,7 +35,7 @@ class Backlog:
             Problem: `queue_full`; `Retry-After` says in how many seconds about half of it will be gone.
         """
         with self._lock:
-            full = self._requests >= self._most_requests
+            full = self._requests >= self._most_requests + self._room
             if not full and not (self._requests and self._units + units > self._most_units):
                 self._requests += 1
                 self._units += units
@@ -48,6 +48,10 @@ class Backlog:
             f"{what} are waiting already; ask again later.".capitalize(),
             headers={"Retry-After": str(min(max(seconds, 1), 60))},
         )
+
+    def offer(self, room: int) -> None:
+        """So many requests could join at once: a burst that finds the model idle is not turned away."""
+        self._room = room
 
     def change(self, *, requests: int = 0, units: int = 0) -> None:
         """So many more, or fewer."""

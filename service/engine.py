@@ -28,7 +28,7 @@ class Engine:
     """The backlog, the thread and its running sets.
 
     Args:
-        queue_size: Requests that may wait for room; one more is refused at once.
+        queue_size: Requests that may wait when the model has no room; one more is refused at once.
         queue_units: Source units that may wait.
         max_rows: Hypotheses that a step of one model extends at once.
         max_units: Source units, padding included, in a model at once.

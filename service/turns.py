@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from service.backlog import Backlog
 from service.errors import Problem
+from service.memory import give_back
 from service.metrics import Metrics
 from service.models import ServedModel
 from service.threads import compute_with
@@ -46,6 +47,13 @@ _ROWS_A_STEP = 32
 """They wait one step for so many rows at most, and never more than `_LONGEST` steps."""
 
 _LONGEST = 4
+
+
+_IDLE = 0.5
+"""Seconds without work after which memory is given back: nobody waits for that."""
+
+_USUAL_ROWS = 5
+"""Rows of a sentence with the default beam."""
 
 
 @dataclass(eq=False, slots=True)
@@ -86,6 +94,7 @@ class Turns:
         self._preparing: deque[Ticket] = deque()
         self._waiting: deque[Ticket] = deque()
         self._running: weakref.WeakKeyDictionary[ServedModel, Running] = weakref.WeakKeyDictionary()
+        self._offer()
         self.stopped = False
         """Set from outside, before a None in the inbox."""
 
@@ -105,7 +114,7 @@ class Turns:
         """Everything once: news, preparing, joining, a step of every set."""
         busy = self._preparing or self._waiting or any(running.owners for running in self._running.values())
         if not busy:
-            self._receive(self._inbox.get())  # sleeps until there is something to do
+            self._sleep()
         while not self._inbox.empty():
             self._receive(self._inbox.get())
         self._prepare()
@@ -113,6 +122,15 @@ class Turns:
         for model, running in list(self._running.items()):
             if running.owners:
                 self._step(model, running)
+
+    def _sleep(self) -> None:
+        """Until there is something to do; memory that a load has left behind goes back meanwhile."""
+        try:
+            ticket = self._inbox.get(timeout=_IDLE)
+        except queue.Empty:
+            give_back()
+            ticket = self._inbox.get()
+        self._receive(ticket)
 
     def _receive(self, ticket: Ticket | None) -> None:
         if ticket is None or ticket.ended:
@@ -171,6 +189,12 @@ class Turns:
                 continue
             (self._waiting if joined else stay).append(ticket)
         self._waiting = stay
+        self._offer()
+
+    def _offer(self) -> None:
+        """Say how many requests there is room for beside the largest set."""
+        rows = max((running.rows for running in self._running.values()), default=0)
+        self._backlog.offer(max(0, self._max_rows - rows) // _USUAL_ROWS)
 
     def _held(self) -> set[ServedModel]:
         """Models whose newcomers shall wait for company."""

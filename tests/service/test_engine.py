@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nmt.options import SearchOptions
-from service import work
+from service import turns, work
 from tests.service.conftest import Client, Serve, until
 from tests.service.engine import Gate, held, metrics, post, waiting, waiting_units
 from tests.service.fakes import FakeLoader, FakePlan, FakeRunningSet, write_bundle
@@ -90,7 +90,7 @@ async def test_a_model_without_a_running_set_fails_its_own_requests(
 
 
 async def test_a_full_queue_refuses_at_once(serve: Serve, loader: FakeLoader) -> None:
-    async with serve(queue_size=2) as client:
+    async with serve(queue_size=2, max_rows=5) as client:
         with held(loader) as gate:
             tasks = [post(client, "first")]
             await until(gate.reached.is_set)
@@ -105,6 +105,30 @@ async def test_a_full_queue_refuses_at_once(serve: Serve, loader: FakeLoader) ->
             gate.open.set()
             assert [(await task).status_code for task in tasks] == [200, 200, 200]
         assert 'outcome="refused"} 2.0' in await metrics(client)
+
+
+async def test_a_burst_that_there_is_room_for_is_not_turned_away(serve: Serve, loader: FakeLoader) -> None:
+    async with serve(queue_size=1, max_rows=20) as client:
+        with held(loader) as gate:
+            tasks = [post(client, "first")]
+            await until(gate.reached.is_set)
+            tasks += [post(client, f"text {number}") for number in range(4)]  # room for three, and one may wait
+            await until(lambda: waiting(client) == 4)
+            assert (await post(client, "one too many")).status_code == 429
+            gate.open.set()
+            assert [(await task).status_code for task in tasks] == [200] * 5
+
+
+async def test_an_idle_engine_gives_memory_back_once(
+    serve: Serve, loader: FakeLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bool] = []
+    monkeypatch.setattr(turns, "_IDLE", 0.01)
+    monkeypatch.setattr(turns, "give_back", lambda: given.append(True))
+    async with serve() as client:
+        await until(lambda: len(given) == 1)
+        assert (await post(client, "Hi")).status_code == 200
+        await until(lambda: len(given) == 2)
 
 
 async def test_text_that_waits_has_a_budget(serve: Serve, loader: FakeLoader) -> None:

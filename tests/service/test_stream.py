@@ -207,7 +207,7 @@ async def test_what_is_wrong_is_said_before_the_stream_begins(
 
 
 async def test_a_full_queue_refuses_a_stream(serve: Serve, loader: FakeLoader) -> None:
-    async with serve(queue_size=1) as client:
+    async with serve(queue_size=1, max_rows=5) as client:
         with held(loader) as gate:
             first = post(client, "first")
             await until(gate.reached.is_set)
