@@ -32,7 +32,7 @@ from torch import Tensor
 from nmt.aligner import Aligned, Aligner
 from nmt.alignment import AttentionMatrix
 from nmt.bundle import ALIGNER, README, ModelBundle, dequantise, quantise
-from nmt.config import EOS
+from nmt.config import EOS, check_range
 from nmt.errors import CorpusError
 from nmt.tokenizer import Tokenizer
 from nmt.writing import source_tokens
@@ -240,7 +240,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """The command: link the pairs, learn, and write the bundle with its aligner."""
+    """The command: link the pairs, learn, and write the bundle with its aligner.
+
+    Raises:
+        ConfigError: An option is out of range.
+    """
+    check_range("--updates", options.updates, 1, 1_000_000)
+    check_range("--threads", options.threads, 0, 1024)
     if options.threads:
         torch.set_num_threads(options.threads)
     bundle = ModelBundle.load(options.bundle)

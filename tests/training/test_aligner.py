@@ -174,3 +174,5 @@ def test_a_bundle_that_is_there_is_given_an_aligner_and_its_weights_stay(
     empty.write_text("same\tsame\n", "utf-8")
     assert main(["add-aligner", str(path), "--train", str(empty)]) == 2
     assert "no pair is left after cleaning" in capsys.readouterr().err
+    assert main(["add-aligner", str(path), "--train", str(corpus), "--updates", "0"]) == 2
+    assert "--updates = 0" in capsys.readouterr().err
