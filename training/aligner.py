@@ -116,7 +116,16 @@ def learn(
 
 
 def choose(aligner: Aligner, tokenizers: tuple[Tokenizer, Tokenizer], pairs: Iterable[Linked]) -> dict[str, Any]:
-    """The agreement with the best F1 against the links of pairs held out, and how good it is: words, as served."""
+    """The agreement with the best F1 against the links of pairs held out, and how good it is: words, as served.
+
+    Args:
+        aligner: Its own threshold does not matter.
+        tokenizers: Of source and target.
+        pairs: None of them learned from.
+
+    Returns:
+        `threshold`, number of `pairs`, `f1`, `precision` and `recall` (0 to 1).
+    """
     counts = np.zeros((len(_THRESHOLDS), 3), np.int64)  # found, right, wanted
     size = 0
     for source, target, links in pairs:
@@ -190,12 +199,16 @@ def _read(indexes: Sequence[CorpusIndex], links: Links, rows: Sequence[Part]) ->
 
 
 def _divide(whole: Sequence[Part]) -> tuple[list[Part], list[Part]]:
-    """The rows to learn from and those held out, from the end of every part; a tiny part is both."""
+    """The rows to learn from and those held out, from the end of every part; no row is both.
+
+    A part of one row has nothing to hold out.
+    """
     learned, held = [], []
     for part in whole:
-        cut = part.stop - min((part.stop - part.start) // _HELD_OUT, _MOST_HELD_OUT)
+        size = part.stop - part.start
+        cut = part.stop - min(max(size // _HELD_OUT, 1), _MOST_HELD_OUT, size - 1)
         learned.append(Part(part.start, cut, part.weight))
-        held.append(Part(cut if cut < part.stop else part.start, part.stop))
+        held.append(Part(cut, part.stop))
     return learned, held
 
 

@@ -134,10 +134,10 @@ def test_the_last_real_place_is_the_end() -> None:
     assert _last(real, 2).tolist() == [[[False, True, False]], [[False, False, True]]]
 
 
-def test_the_end_of_every_corpus_is_held_out_and_a_tiny_one_is_both() -> None:
-    learned, held = _divide([Part(0, 1000, 2.0), Part(1000, 1010)])
-    assert learned == [Part(0, 980, 2.0), Part(1000, 1010)]
-    assert held == [Part(980, 1000), Part(1000, 1010)]
+def test_the_end_of_every_corpus_is_held_out_and_no_pair_is_learned_and_held_out() -> None:
+    learned, held = _divide([Part(0, 1000, 2.0), Part(1000, 1010), Part(1010, 1011)])
+    assert learned == [Part(0, 980, 2.0), Part(1000, 1009), Part(1010, 1011)]
+    assert held == [Part(980, 1000), Part(1009, 1010), Part(1011, 1011)]
 
 
 @pytest.mark.parametrize("shared", ["true", "false"])
