@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,7 @@ from numpy.typing import NDArray
 from nmt.text import Span, words
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One unit of text, a subword or a word.
 
     Attributes:
@@ -153,11 +153,12 @@ def _group(tokens: Sequence[Token], text: str, split: Callable[[str], list[Span]
         place = len(members) if word is None else places.setdefault(word, len(members))
         if place == len(members):
             grouped.append(None if word is None else found[word])
-            members.append([])
-        members[place].append(piece)
+            members.append([piece])
+        else:
+            members[place].append(piece)
         entries.append((piece, place, share))
 
-    first = 0
+    first, last = 0, len(found) - 1
     for piece, token in enumerate(tokens):
         if token.special or token.span is None or not found:
             add(piece, None, 1.0)
@@ -165,7 +166,7 @@ def _group(tokens: Sequence[Token], text: str, split: Callable[[str], list[Span]
         start, end = token.span
         while first > 0 and found[first - 1][1] > start:  # spans may step back by a character
             first -= 1
-        while first < len(found) - 1 and found[first][1] <= start:
+        while first < last and found[first][1] <= start:
             first += 1
         if end <= found[first][1]:  # white space alone goes to the word after it
             add(piece, first, 1.0)
@@ -182,8 +183,9 @@ def _group(tokens: Sequence[Token], text: str, split: Callable[[str], list[Span]
             add(piece, word, shared / total)
 
     matrix = np.zeros((len(tokens), len(members)))
-    for piece, place, share in entries:
-        matrix[piece, place] = share
+    if entries:
+        pieces, columns, shares = zip(*entries, strict=True)
+        matrix[pieces, columns] = shares
     return _Grouping(grouped, members, matrix)
 
 
@@ -193,7 +195,6 @@ def _tokens(words: _Grouping, pieces: Sequence[Token], text: str) -> tuple[Token
         if span is None:
             made.append(pieces[members[0]])
             continue
-        logprobs = [pieces[member].logprob for member in members]
-        known = [logprob for logprob in logprobs if logprob is not None]
-        made.append(Token(text[slice(*span)], span, logprob=sum(known) if known else None))
+        known = [logprob for member in members if (logprob := pieces[member].logprob) is not None]
+        made.append(Token(text[span[0] : span[1]], span, False, sum(known) if known else None))
     return tuple(made)

@@ -136,12 +136,16 @@ class _Side:
     def of(cls, tokens: Sequence[Token]) -> _Side:
         return cls(
             [token.text.casefold() for token in tokens],
-            [not token.special and _SPEAKS.search(token.text) is not None for token in tokens],
+            [not token.special and _speaks(token.text) for token in tokens],
         )
 
     def where(self, speaking: bool) -> list[int]:
         """The words that speak, or do not."""
         return [place for place, speaks in enumerate(self.speaks) if speaks is speaking]
+
+
+def _speaks(text: str) -> bool:
+    return text[:1].isalpha() or _SPEAKS.search(text) is not None
 
 
 def _characters(tokens: tuple[Token, ...]) -> int:
@@ -168,7 +172,7 @@ def _skipped(words: AttentionMatrix, source: _Side, target: _Side, usual: float)
             best, span = run, (start, here[1])
     total = sum(len(words.source[column].text) for column in speaking)
     lost = sum(lack[column] for column in speaking)
-    elsewhere = float(words.weights[np.ix_(target.where(True), source.where(False))].sum())
+    elsewhere = float(words.weights[target.where(True)][:, source.where(False)].sum())
     left = max(0.0, 1.0 - elsewhere / lost) if lost else 0.0
     return left * sum(missing.values()) / max(1, total), span
 
@@ -217,6 +221,8 @@ def _copied(words: AttentionMatrix, source: _Side, target: _Side) -> float:
     for place, column in enumerate(source.where(True)):
         places.setdefault(source.folded[column], []).append(place)
     rows = target.where(True)
+    if sum(target.folded[row] in places for row in rows) < _FEWEST_COPIED:
+        return 0.0
     plain = [not _is_name(words.target[row], first=place == 0) for place, row in enumerate(rows)]
     longest = 0
     before: dict[int, int] = {}  # plain words in the common stretch that ends at this word of the source
@@ -228,4 +234,5 @@ def _copied(words: AttentionMatrix, source: _Side, target: _Side) -> float:
 
 def _is_name(token: Token, *, first: bool) -> bool:
     """Whether a word may well be the same in both languages: a number, or capitalised within the sentence."""
-    return _NUMBER.search(token.text) is not None or (not first and token.text[:1].isupper())
+    text = token.text
+    return (not first and text[:1].isupper()) or (not text.isalpha() and _NUMBER.search(text) is not None)

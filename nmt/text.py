@@ -99,6 +99,8 @@ _UNIT = rf"(?:{_LETTERS}|{_DIGITS}|(?:\p{{WB=Katakana}}{_EXTEND})++)"
 _ELIDED = r"(?:[cdjlmnst]|(?:jus|lors|puis|quoi)?qu|d?all|dell|nell|sull|quell|un)"
 _WORD = regex.compile(
     rf"""
+    (?={_SEEN})  # fails at once at a space, which else would try all of the below
+    (?:
       (?-i:[A-Za-zÀ-ÖØ-öø-ÿ])++(?=\x20)  # most words; what follows would find the same, slower
     | \p{{Han}}{_EXTEND}
     | (?<![\p{{L}}\p{{N}}]){_ELIDED}['’](?=[\p{{L}}--[bcdfgjklmnpqrstvwxz]])
@@ -106,8 +108,9 @@ _WORD = regex.compile(
     | {_JOINERS}{_UNIT}(?:{_JOINERS}{_UNIT})*+{_JOINERS}
     | [?!]{{2,}}+
     | (?<mark>{_SEEN})(?P=mark)++{_EXTEND}
-    | (?={_SEEN}){CLUSTER}
+    | {CLUSTER}
     | {_SEEN}
+    )
     """,
     regex.VERBOSE | regex.VERSION1 | regex.IGNORECASE,
 )

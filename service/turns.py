@@ -46,8 +46,7 @@ _ROWS_A_COMPANION = 16
 _ROWS_A_STEP = 32
 """They wait one step for so many rows at most, and never more than `_LONGEST` steps."""
 
-_LONGEST = 4
-
+_LONGEST = 5
 
 _IDLE = 0.5
 """Seconds without work after which memory is given back: nobody waits for that."""
@@ -197,22 +196,27 @@ class Turns:
         self._backlog.offer(max(0, self._max_rows - rows) // _USUAL_ROWS)
 
     def _held(self) -> set[ServedModel]:
-        """Models whose newcomers shall wait for company."""
-        coming = Counter[ServedModel]()
+        """Models whose newcomers shall wait for company, or until there is room for some."""
+        fitting = Counter[ServedModel]()
         for ticket in self._waiting:
-            coming[ticket.model] += len(ticket.ready)
+            running = self._running.get(ticket.model)
+            if running is not None and running.rows >= _MANY:
+                most = _OPEN_TO_ALL if self._has_much(ticket, _USUAL_ROWS) else 1.0
+                room = int(most * self._max_rows) - running.rows
+                fitting[ticket.model] += min(len(ticket.ready), max(room, 0) // _USUAL_ROWS)
         held: set[ServedModel] = set()
-        for model, count in coming.items():
-            running = self._running.get(model)
-            if running is None:
-                continue
+        for model, count in fitting.items():
+            running = self._running[model]
+            count = min(count, (self._max_rows - running.rows) // _USUAL_ROWS)
             company, steps = running.rows // _ROWS_A_COMPANION, min(running.rows // _ROWS_A_STEP, _LONGEST)
-            if running.rows >= _MANY and count < company and running.held < steps:
-                running.held += 1
+            if count < company and running.held < steps:
+                running.held += count > 0
                 held.add(model)
-            else:
-                running.held = 0
         return held
+
+    def _has_much(self, ticket: Ticket, rows: int) -> bool:
+        """Whether so many rows more are much for one request."""
+        return ticket.rows + rows > _LITTLE * self._max_rows
 
     def _join(self, ticket: Ticket, full: set[ServedModel]) -> bool:
         """Let the ticket's next sentence join, if there is room."""
@@ -223,13 +227,13 @@ class Turns:
             running = self._running[ticket.model] = Running(made)
         sentence = ticket.ready[0]
         rows = sentence.options.rows
-        has_much = ticket.rows + rows > _LITTLE * self._max_rows
-        if has_much and running.rows and running.rows + rows > _OPEN_TO_ALL * self._max_rows:
+        if self._has_much(ticket, rows) and running.rows and running.rows + rows > _OPEN_TO_ALL * self._max_rows:
             return False
         if not running.sentences.room_for(sentence):
             full.add(ticket.model)  # what is smaller waits too, else the large one never finds room
             return False
         running.sentences.admit([sentence])
+        running.held = 0
         ticket.ready.popleft()
         if ticket.joined is None:
             ticket.joined = time.monotonic()
