@@ -354,8 +354,9 @@ class FixedPointModel:
         """Logits (R, V), or (R, U): then in fp32, which sums these whole numbers exactly and needs no packing."""
         if vocabulary is None:
             return self.output(feature)
-        if self.asked is None or self.asked[0] is not vocabulary:
+        asked = self.asked  # another thread may ask for other ids meanwhile
+        if asked is None or asked[0] is not vocabulary:
             rows, scales, bias = (part.index_select(0, vocabulary) for part in (self.rows, self.scales, self.bias))
-            self.asked = vocabulary, rows.float(), scales / 127, bias
-        _, rows, scales, bias = self.asked
+            self.asked = asked = vocabulary, rows.float(), scales / 127, bias
+        _, rows, scales, bias = asked
         return functional.linear(feature.mul_(127).round_(), rows).mul_(scales).add_(bias)

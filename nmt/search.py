@@ -12,10 +12,9 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from nmt.batch import pad
 from nmt.beam import Beam, Committed, Hypothesis, Sentence, length_penalty
 from nmt.errors import DeadlineExceeded
-from nmt.lane import Lane, LaneKey
+from nmt.half import Half
 from nmt.model import DecodingModel
 from nmt.options import Sampling, SearchOptions
 from nmt.rules import Columns, Rule
@@ -35,6 +34,12 @@ __all__ = [
     "translate_all",
 ]
 
+_WHOLE = 16
+"""Rows from which a second thread steps the sentences that come: for fewer it is not worth its waking."""
+
+_WORTH_WAKING = 16
+"""Rows from which a second thread takes the sentences that come."""
+
 
 class RunningSet:
     """Sentences that are decoded together. Not for several threads at once.
@@ -43,6 +48,9 @@ class RunningSet:
     A sentence ends when no slot is open, or when no open hypothesis can still beat its n-th best
     finished one within the length limit. A hypothesis has no more unknown units than its source
     (each is copied from one of them).
+
+    On two CPU cores half of the sentences belong to a second thread, which steps them at its own pace (`nmt.half`):
+    two threads that share every product wait for each other after each.
 
     Args:
         model: In evaluation mode.
@@ -53,12 +61,10 @@ class RunningSet:
     def __init__(self, model: DecodingModel, *, max_rows: int = 320, max_units: int = 8192) -> None:
         self.model = model
         self.max_rows, self.max_units = max_rows, max_units
-        self._inside: dict[Sentence, Beam] = {}
-        self._waiting: list[Beam] = []
-        self._lanes: dict[LaneKey, Lane] = {}
-        self._gone: set[Beam] = set()
+        self._inside: dict[Sentence, tuple[Beam, Half]] = {}
+        self._here = Half(model)
+        self._beside = Half(model) if in_halves(model) else None
         self._finished: list[Sentence] = []
-        self._rows = 0
 
     def __len__(self) -> int:
         """Sentences inside."""
@@ -67,7 +73,7 @@ class RunningSet:
     @property
     def rows(self) -> int:
         """Rows that the sentences inside take."""
-        return self._rows
+        return self._here.rows + (self._beside.rows if self._beside else 0)
 
     def room_for(self, sentence: Sentence) -> bool:
         """Whether the budget of rows and units allows one more; an empty set has room for anything."""
@@ -75,44 +81,39 @@ class RunningSet:
             return True
         longest = max(len(sentence.source), *(len(other.source) for other in self._inside))
         return (
-            self._rows + sentence.options.rows <= self.max_rows and (len(self._inside) + 1) * longest <= self.max_units
+            self.rows + sentence.options.rows <= self.max_rows and (len(self._inside) + 1) * longest <= self.max_units
         )
 
     def admit(self, sentences: Sequence[Sentence]) -> None:
         """Let sentences in; they are encoded together at the next step."""
         for sentence in sentences:
+            half = self._here
+            if self._beside and half.rows >= max(_WORTH_WAKING, self._beside.rows):
+                half = self._beside
             beam = Beam.of(sentence)
-            self._inside[sentence] = beam
-            self._waiting.append(beam)
-            self._rows += sentence.options.rows
+            self._inside[sentence] = beam, half
+            half.rows += sentence.options.rows
+            half.admit(beam)
 
     def drop(self, sentence: Sentence) -> None:
         """Forget a sentence that nobody waits for; its rows are free before the next step."""
-        beam = self._inside.get(sentence)
-        if beam is not None:
-            self._gone.add(beam)
-            self._remove(beam)
+        if sentence in self._inside:
+            self._remove(sentence)
 
-    @torch.inference_mode()
     def step(self) -> None:
-        """One unit for every open hypothesis of every sentence inside. Never raises for a sentence's fault."""
-        with one_thread(self._rows <= self.model.few_rows):
-            self._step()
+        """One unit for every open hypothesis of every sentence inside. Never raises for a sentence's fault.
 
-    def _step(self) -> None:
+        Those that a second thread steps may get more than one, or the next time two.
+        """
         self._expire()
-        if self._gone:
-            self._waiting = [beam for beam in self._waiting if beam not in self._gone]
-            for lane in self._lanes.values():
-                lane.leave(self._gone)
-            self._gone.clear()
-        if self._waiting:
-            self._enter()
-        for key, lane in list(self._lanes.items()):
-            if lane.beams:
-                self._settle(lane.step())
-            if not lane.beams:
-                del self._lanes[key]
+        here, beside = self._here, self._beside
+        apart = beside is not None and beside.go_on()
+        if here.rows:
+            with one_thread(apart or self.rows <= self.model.few_rows):
+                self._settle(here.step())
+        if beside is not None:
+            for ended in beside.outcome(wait=not here.rows and beside.rows > 0):
+                self._settle(ended)
 
     def finished(self) -> list[Sentence]:
         """Those that ended since the last call, with `hypotheses` or `error` set."""
@@ -124,45 +125,28 @@ class RunningSet:
         now = time.monotonic() if late else 0.0
         for sentence in late:
             if sentence.deadline is not None and now >= sentence.deadline:
-                beam = self._inside[sentence]
                 sentence.error = DeadlineExceeded(
                     "the time given for this translation has passed; send less text at once"
                 )
-                self._gone.add(beam)
-                self._settle([beam])
+                self._finished.append(sentence)
+                self._remove(sentence)
 
-    def _enter(self) -> None:
-        """Encode what waits, sentences of a lane together; if that fails, one by one."""
-        groups: dict[LaneKey, list[Beam]] = {}
-        for beam in self._waiting:
-            groups.setdefault(LaneKey.of(beam.sentence), []).append(beam)
-        self._waiting = []
-        for key, beams in groups.items():
-            try:
-                self._join(key, beams)
-            except Exception:
-                for beam in beams:
-                    try:
-                        self._join(key, [beam])
-                    except Exception as error:
-                        beam.sentence.error = error
-                        self._settle([beam])
+    def _settle(self, ended: Iterable[Beam]) -> None:
+        for beam in ended:
+            found = self._inside.pop(beam.sentence, None)
+            if found is not None:  # else nobody waits for it any more
+                found[1].rows -= beam.sentence.options.rows
+                self._finished.append(beam.sentence)
 
-    def _join(self, key: LaneKey, beams: list[Beam]) -> None:
-        model = self.model
-        state = model.start(model.encode(pad([beam.sentence.source for beam in beams], model.device)))
-        if key not in self._lanes:
-            self._lanes[key] = Lane(model, key)
-        self._lanes[key].join(beams, state)
+    def _remove(self, sentence: Sentence) -> None:
+        beam, half = self._inside.pop(sentence)
+        half.rows -= sentence.options.rows
+        half.drop(beam)
 
-    def _settle(self, beams: Iterable[Beam]) -> None:
-        for beam in beams:
-            self._finished.append(beam.sentence)
-            self._remove(beam)
 
-    def _remove(self, beam: Beam) -> None:
-        del self._inside[beam.sentence]
-        self._rows -= beam.sentence.options.rows
+def in_halves(model: DecodingModel) -> bool:
+    """Whether two threads shall step half of the sentences each, instead of sharing every product."""
+    return model.few_rows > 0 and torch.get_num_threads() == 2
 
 
 def translate_all(
@@ -180,10 +164,15 @@ def translate_all(
     """
     running = RunningSet(model, max_rows=max_rows, max_units=max_units)
     waiting = sorted(sentences, key=lambda sentence: len(sentence.source), reverse=True)
-    while waiting or len(running):
-        # a handful encoded together is far cheaper than one by one
-        if running.rows <= max_rows - max_rows // 4:
-            while waiting and running.room_for(waiting[-1]):
-                running.admit([waiting.pop()])
-        running.step()
-        running.finished()
+    try:
+        while waiting or len(running):
+            # a handful encoded together is far cheaper than one by one
+            if running.rows <= max_rows - max_rows // 4:
+                while waiting and running.room_for(waiting[-1]):
+                    running.admit([waiting.pop()])
+            running.step()
+            running.finished()
+    except BaseException:  # Ctrl+C, say: a second thread shall not go on
+        for sentence in sentences:
+            running.drop(sentence)
+        raise

@@ -27,6 +27,9 @@ from service.state import State
 
 logger = logging.getLogger("interlinear")
 
+_SWITCH_SECONDS = 1e-4
+"""For which one thread keeps the interpreter while others want it: Python's 5 ms are as long as a step."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until stopped; returns the exit status."""
@@ -55,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     keep_few_heaps()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     app = create_app(settings)
     server = Server(configuration(app, settings))
     threading.Thread(target=_report, args=(server, settings, listener), daemon=True).start()

@@ -254,6 +254,7 @@ class Turns:
         except BaseException as error:
             log_failure(f"a step of {model.name} failed as a whole", error)
             del self._running[model]
+            _abandon(running)
             for ticket in set(running.owners.values()):
                 self._fail(ticket, error)
             return
@@ -324,12 +325,20 @@ class Turns:
     def _fail_all(self, error: BaseException) -> None:
         owners = [ticket for running in self._running.values() for ticket in running.owners.values()]
         tickets = {*self._preparing, *self._waiting, *owners}
+        for running in self._running.values():
+            _abandon(running)
         self._running.clear()
         self._preparing.clear()
         self._waiting.clear()
         for ticket in tickets:
             if not ticket.ended:
                 self._fail(ticket, error)
+
+
+def _abandon(running: Running) -> None:
+    """Let go of all that is in it, so that no thread goes on with it."""
+    for sentence in running.owners:
+        running.sentences.drop(sentence)
 
 
 def _plan(work: Work | None) -> Plan:
