@@ -27,7 +27,7 @@ class DecodingModel(Protocol):
 
     @property
     def few_rows(self) -> int:
-        """Rows up to which one CPU thread decodes as fast as several."""
+        """Rows up to which one CPU thread decodes as fast as several; if not 0, two threads may step it at once."""
         ...
 
     def encode(self, source: Tensor) -> EncoderOutput:

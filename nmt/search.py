@@ -34,9 +34,6 @@ __all__ = [
     "translate_all",
 ]
 
-_WHOLE = 16
-"""Rows from which a second thread steps the sentences that come: for fewer it is not worth its waking."""
-
 _WORTH_WAKING = 16
 """Rows from which a second thread takes the sentences that come."""
 

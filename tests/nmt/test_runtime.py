@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,7 +21,7 @@ from nmt.fixed_model import FixedPointModel
 from nmt.fixed_point import Int8Linear, lstm, sigmoid, to_grid
 from nmt.model import DecodingModel, Seq2Seq
 from nmt.runtime import Float16Model, runtime_for
-from nmt.search import RunningSet, SearchOptions, Sentence
+from nmt.search import RunningSet, SearchOptions, Sentence, translate_all
 from tests.nmt.combinations import build, name, pairwise
 
 VOCABULARY = 40
@@ -267,3 +269,36 @@ def test_few_rows_are_decoded_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> 
     finally:
         torch.set_num_threads(before)
     assert threads == [(5, 1), (15, 2)]
+
+
+def test_two_halves_have_the_bits_of_a_sentence_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = runtime_for(fixed_model(), "int8")
+    chance = np.random.default_rng(5)
+    size = model.config.source_vocabulary  # type: ignore[attr-defined]
+    sources = [[*chance.integers(4, size, 1 + number % 17).tolist(), EOS] for number in range(40)]
+    threads: set[str] = set()
+    step = model.step
+
+    def watched(*given: object) -> Step:
+        threads.add(threading.current_thread().name)
+        return step(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "step", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        together, alone = (
+            [Sentence(source, 12, SearchOptions(beam_size=5, n_best=2)) for source in sources] for _ in range(2)
+        )
+        translate_all(model, together)
+        assert threads == {threading.current_thread().name, "interlinear-half"}
+        for sentence in alone:
+            translate_all(model, [sentence])
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(together, alone, strict=True):
+        for left, right in zip(one.hypotheses or [], other.hypotheses or [], strict=True):
+            assert (left.tokens, left.score) == (right.tokens, right.score)
+            assert left.attention is not None
+            assert np.array_equal(left.attention, right.attention)
+        assert one.hypotheses
