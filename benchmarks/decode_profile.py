@@ -5,7 +5,9 @@
 One sentence alone (rows 1 and 5: greedy, beam 5) and batches of 64 copies (rows 64 and 320). Each
 part is called by itself, several times, and the least time is taken. The floor of a step reads the
 weights once at the bandwidth that memory of their size gives, or does two operations for each weight
-and row at the peak of the int8 (or fp32) matrix product, whichever takes longer.
+and row at the peak of the int8 (or fp32) matrix product, whichever takes longer. On two cores a whole batch is
+stepped in two halves, by a thread each, while the parts are timed with both: what is left for `outside the
+model` is then too small.
 """
 
 from __future__ import annotations

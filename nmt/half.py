@@ -1,4 +1,7 @@
-"""Sentences that one thread steps: a whole running set, or half of it beside another thread."""
+"""Sentences that one thread steps: a whole running set, or half of it beside another thread.
+
+A row is one hypothesis of one sentence.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ class Half:
 
     @torch.inference_mode()
     def step(self) -> list[Beam]:
-        """Encode what waits, then one unit for all; those that ended are returned, their outcome set."""
+        """Encode what waits, then one unit for all; those that ended are returned, their outcome set.
+
+        A sentence that fails ends with its `error`; nothing is raised for it.
+        """
         with self._lock:
             waiting, self._waiting = self._waiting, []
             gone, self._gone = self._gone, set()
@@ -65,11 +71,15 @@ class Half:
         return ended
 
     def go_on(self) -> bool:
-        """See to it that its thread makes steps while there are sentences; whether it does."""
+        """See to it that its thread makes steps while there are sentences; whether it does.
+
+        Raises:
+            RuntimeError: The system gives no thread.
+        """
         with self._lock:
             if self._waiting and not self._runs:
+                threading.Thread(target=self._run, name="interlinear-half").start()  # its first step waits for the lock
                 self._runs = True
-                threading.Thread(target=self._run, name="interlinear-half").start()
             return self._runs
 
     def outcome(self, *, wait: bool) -> Iterator[list[Beam]]:

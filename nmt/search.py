@@ -98,9 +98,10 @@ class RunningSet:
             self._remove(sentence)
 
     def step(self) -> None:
-        """One unit for every open hypothesis of every sentence inside. Never raises for a sentence's fault.
+        """One unit for every open hypothesis of every sentence inside; none, one or several for a second thread's half.
 
-        Those that a second thread steps may get more than one, or the next time two.
+        Raises:
+            BaseException: What broke a step as a whole, of either half; never a sentence's own fault.
         """
         self._expire()
         here, beside = self._here, self._beside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,16 @@ def bundle_path(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def translator(tmp_path_factory: pytest.TempPathFactory) -> Translator:
     return Translator.load(save_bundle(tmp_path_factory.mktemp("models") / "xx-yy" / "1"), device="cpu")
+
+
+@pytest.fixture(scope="module", params=["one thread", "halves"])
+def halves(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """A module's tests twice: all sentences stepped by the caller, and every other one by a second thread."""
+    apart = request.param == "halves"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nmt.search.in_halves", lambda model: apart)
+        patch.setattr("nmt.search._WORTH_WAKING", 1)
+        yield apart
 
 
 @pytest.fixture(scope="session", params=["bpe", "unigram", "character"])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +21,8 @@ from nmt.model import Seq2Seq
 from nmt.search import Columns, Rule, RunningSet, Sampling, Sentence, translate_all
 from tests.nmt.combinations import build, name, pairwise
 from tests.nmt.searching import SENTENCES, alone, answers, ask, assert_same, random_model, run
+
+pytestmark = pytest.mark.usefixtures("halves")
 
 ids = st.integers(4, 19)
 kinds = st.sampled_from(
@@ -61,16 +61,6 @@ arrivals = st.lists(
 @pytest.fixture(scope="module")
 def model() -> Seq2Seq:
     return random_model(1, vocabulary=20, sharpness=3.0)
-
-
-@pytest.fixture(scope="module", params=["one thread", "halves"], autouse=True)
-def halves(request: pytest.FixtureRequest) -> Iterator[bool]:
-    """Every test twice: all sentences stepped by the caller, and every other one by a second thread."""
-    apart = request.param == "halves"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nmt.search.in_halves", lambda model: apart)
-        patch.setattr("nmt.search._WORTH_WAKING", 1)
-        yield apart
 
 
 @settings(max_examples=40)
@@ -319,107 +309,3 @@ def test_what_a_sentence_keeps_does_not_hold_the_batch_in_memory(model: Seq2Seq)
         assert hypotheses[0].attention.base is None
     rows = [unit.attention for sentence in sentences for unit in sentence.committed]
     assert all(row is not None and row.base is None for row in rows)
-
-
-# streaming
-
-
-@settings(max_examples=60)
-@given(
-    seed=st.integers(0, 40),
-    source=st.lists(st.integers(4, 9), min_size=1, max_size=6),
-    beam_size=st.integers(1, 6),
-    alpha=st.sampled_from([0.0, 1.0]),
-    coverage=st.sampled_from([0.0, 1.0]),
-)
-def test_committed_units_never_change_and_become_the_best_hypothesis(
-    seed: int, source: list[int], beam_size: int, alpha: float, coverage: float
-) -> None:
-    model = random_model(seed, vocabulary=10, sharpness=3.0)
-    options = {"beam_size": beam_size, "n_best": beam_size, "length_penalty": alpha, "coverage_penalty": coverage}
-    sentence = ask(source, more={"stream": True}, **options)
-    running = RunningSet(model)
-    running.admit([sentence])
-    before: list = []
-    while len(running):
-        running.step()
-        assert sentence.committed[: len(before)] == before
-        before = list(sentence.committed)
-    assert sentence.hypotheses is not None
-    best = sentence.hypotheses[0]
-    assert [unit.token for unit in before] == best.tokens
-    assert [unit.logprob for unit in before] == pytest.approx(best.token_scores.tolist())
-    assert best.attention is not None
-    np.testing.assert_allclose(np.stack([unit.attention for unit in before]), best.attention)
-
-
-def test_greedy_units_are_committed_at_once(model: Seq2Seq) -> None:
-    sentence = ask([4, 5, 6], beam_size=1, more={"stream": True})
-    running = RunningSet(model)
-    running.admit([sentence])
-    for count in (1, 2, 3):
-        running.step()
-        assert len(sentence.committed) == count
-
-
-def test_a_beam_commits_before_the_end() -> None:
-    early = 0
-    for seed in range(20):
-        sentence = ask([4, 5, 6], limit=12, beam_size=4, more={"stream": True})
-        running = RunningSet(random_model(seed))
-        running.admit([sentence])
-        while len(running):
-            early += bool(sentence.committed)
-            running.step()
-    assert early > 0
-
-
-class Endless(Rule):
-    """No sentence ends."""
-
-    def forbid(self, log_probabilities: Tensor, columns: Columns) -> None:
-        log_probabilities[:, columns.of([EOS])] = -math.inf
-
-
-class Broken(BaseException):
-    """Worse than the fault of a sentence."""
-
-
-def test_what_breaks_a_whole_step_is_raised(model: Seq2Seq, monkeypatch: pytest.MonkeyPatch) -> None:
-    running = RunningSet(model)
-    running.admit([ask(source) for source in SENTENCES])
-    running.step()
-
-    def broken(*given: object) -> Step:
-        raise Broken
-
-    monkeypatch.setattr(model, "step", broken)
-    with pytest.raises(Broken):
-        run(running)
-    _wait_for_second_threads()
-
-
-def test_a_second_thread_ends_with_its_sentences(model: Seq2Seq, halves: bool) -> None:
-    running = RunningSet(model)
-    endless = [ask(source, limit=100_000, more={"rules": [Endless()]}) for source in SENTENCES]
-    running.admit(endless)
-    running.step()
-    before = _second_threads()
-    for sentence in endless:
-        running.drop(sentence)
-    assert not len(running)
-    assert not running.rows
-    running.step()
-    _wait_for_second_threads()
-    assert len(before) == halves
-    assert not running.finished()
-
-
-def _second_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "interlinear-half"]
-
-
-def _wait_for_second_threads() -> None:
-    for thread in _second_threads():
-        thread.join(10)
-        assert not thread.is_alive()
