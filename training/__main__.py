@@ -19,7 +19,7 @@ from pathlib import Path
 from nmt.errors import ConfigError, NmtError
 from training.commands import COMMANDS
 from training.config import Recipe, load_recipe
-from training.distributed import group, started_by_torchrun
+from training.distributed import group, leave, started_by_torchrun
 from training.stages import STAGES, Place, run_stages
 
 _HELP = {
@@ -181,4 +181,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if started_by_torchrun():
+        leave(code)
+    sys.exit(code)

@@ -7,10 +7,12 @@ summed, so all hold the same weights. The first process alone validates and writ
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 
 import torch
 from torch import distributed, nn
@@ -107,3 +109,14 @@ def group(device: str) -> Iterator[Ranks]:
         raise
     finally:
         distributed.destroy_process_group()
+
+
+def leave(code: int) -> NoReturn:
+    """End one of several processes at once.
+
+    Threads of gloo outlive their group; one that frees its last tensor while the interpreter is taken down aborts the
+    process (pytorch issue 190489).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

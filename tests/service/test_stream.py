@@ -124,7 +124,7 @@ async def test_a_unit_is_sent_at_its_step(client: Client, loader: FakeLoader) ->
     loader.after = lambda running: gate(running) if running.steps == 3 else None
     connection = Connection(client, ask("One two three four five"))
     await until(lambda: connection.names == ["start", "token", "token"])
-    assert gate.reached.is_set()
+    await until(gate.reached.is_set)
     gate.open.set()
     await connection.task
     assert connection.names == ["start", *["token"] * 6, "sentence", "done"]
@@ -134,7 +134,7 @@ async def test_a_client_that_leaves_a_stream_frees_its_rows(client: Client, load
     gate = Gate()
     loader.after = lambda running: gate(running) if running.steps == 3 else None
     connection = Connection(client, ask("One two three four five"))
-    await until(lambda: len(connection.sent) > 2)
+    await until(gate.reached.is_set)
     running = loader.made[0].sets[0]
     assert running.rows == 5
     connection.leave()
