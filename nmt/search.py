@@ -37,6 +37,9 @@ __all__ = [
 _WORTH_WAKING = 16
 """Rows from which a second thread takes the sentences that come."""
 
+_SWING = 5
+"""Of so many rows one may be what a half is ahead: the more sentences enter it together, the less each costs."""
+
 
 class RunningSet:
     """Sentences that are decoded together. Not for several threads at once.
@@ -61,6 +64,7 @@ class RunningSet:
         self._inside: dict[Sentence, tuple[Beam, Half]] = {}
         self._here = Half(model)
         self._beside = Half(model) if in_halves(model) else None
+        self._last = self._here
         self._finished: list[Sentence] = []
 
     def __len__(self) -> int:
@@ -84,13 +88,20 @@ class RunningSet:
     def admit(self, sentences: Sequence[Sentence]) -> None:
         """Let sentences in; they are encoded together at the next step."""
         for sentence in sentences:
-            half = self._here
-            if self._beside and half.rows >= max(_WORTH_WAKING, self._beside.rows):
-                half = self._beside
+            half = self._next_half()
             beam = Beam.of(sentence)
             self._inside[sentence] = beam, half
             half.rows += sentence.options.rows
             half.admit(beam)
+
+    def _next_half(self) -> Half:
+        """Where the next sentence goes: where the last one went, until that half is clearly ahead."""
+        if self._beside is None or self._here.rows < _WORTH_WAKING:
+            return self._here
+        other = self._here if self._last is self._beside else self._beside
+        if self._last.rows - other.rows >= max(1, self.rows // _SWING):
+            self._last = other
+        return self._last
 
     def drop(self, sentence: Sentence) -> None:
         """Forget a sentence that nobody waits for; its rows are free before the next step."""

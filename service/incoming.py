@@ -138,16 +138,22 @@ async def while_connected(request: Request, work: Awaitable[T]) -> T:
     """
     task = asyncio.ensure_future(work)
     watcher = asyncio.ensure_future(_disconnected(request))
+    watcher.add_done_callback(lambda _: task.cancel())
     try:
-        await asyncio.wait((task, watcher), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise Problem("client_closed_request", "The client left.")
-        return task.result()
+        return await task
+    except asyncio.CancelledError:
+        left = watcher.done() and not watcher.cancelled()
+        if left and not _cancelled():
+            raise Problem("client_closed_request", "The client left.") from None
+        raise
     finally:
-        pending = [one for one in (task, watcher) if not one.done()]
-        for one in pending:
-            one.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        watcher.cancel()
+
+
+def _cancelled() -> bool:
+    """Whether somebody else wants the running task to end."""
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0
 
 
 async def _disconnected(request: Request) -> None:

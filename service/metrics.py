@@ -47,6 +47,7 @@ class Metrics:
             buckets=(1, 2, 5, 10, 20, 40, 80, 160, 240, 320, 640),
             registry=registry,
         )
+        self._of_model: dict[str, tuple[Histogram, Histogram]] = {}
         self._sentences = Counter("interlinear_sentences", "Sentences translated.", ["model"], registry=registry)
         self._source = Counter(
             "interlinear_source_units", "Source units (tokens) of those.", ["model"], registry=registry
@@ -69,8 +70,11 @@ class Metrics:
 
     def step(self, model: str, rows: int, seconds: float) -> None:
         """Count a step of a model's running set."""
-        self._steps.labels(model).observe(seconds)
-        self._rows.labels(model).observe(rows)
+        if model not in self._of_model:  # looking a label up takes longer than counting
+            self._of_model[model] = self._steps.labels(model), self._rows.labels(model)
+        steps, occupancy = self._of_model[model]
+        steps.observe(seconds)
+        occupancy.observe(rows)
 
     def sentence(self, model: str, source: int, target: int) -> None:
         """Count a translated sentence of so many source and target units."""

@@ -175,7 +175,7 @@ class Turns:
 
     def _fill(self) -> None:
         """One sentence of each ticket in turn, while there is room."""
-        full = self._held()
+        full = self._held() if self._waiting else set()
         stay: deque[Ticket] = deque()
         while self._waiting:
             ticket = self._waiting.popleft()
