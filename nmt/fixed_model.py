@@ -64,33 +64,6 @@ def _layer(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
     return input_weight, hidden_weight, input_bias + hidden_bias
 
 
-class _EncoderLayer:
-    """One layer of the encoder, in all its directions.
-
-    Args:
-        directions: One LSTM for each direction.
-        embedding: What the lowest layer reads, (V, E): its product is a table.
-        reach: Input from below lies within (-reach / 2, reach / 2).
-    """
-
-    def __init__(self, directions: nn.ModuleList, embedding: Tensor | None, reach: float) -> None:
-        layers = [_layer(layer) for layer in directions]
-        weight, bias = (torch.cat([layer[part] for layer in layers]) for part in (0, 2))  # (D 4h, I)
-        self.table = None if embedding is None else functional.linear(embedding, weight, bias).half()
-        self.inputs = Int8Linear(2 * weight, bias, scale=0.5 * reach / 63) if embedding is None else None
-        self.ways = [pack(2 * layer[1], None) for layer in layers]
-        self.together = pack(2 * torch.cat([layer[1] for layer in layers]), None)
-
-    def enter(self, below: Tensor) -> Tensor:
-        """What the input adds to the gates: ids (N,), or states (N, I), -> (D, N, 4h)."""
-        if self.inputs is not None:
-            entering = self.inputs(below)
-        else:
-            assert self.table is not None
-            entering = self.table.index_select(0, below).float()
-        return entering.view(len(entering), len(self.ways), -1).transpose(0, 1)
-
-
 @scripted
 def _gates(hidden: Tensor, entering: Tensor, ways: list[Packed], together: Packed, few_rows: int = _FEW_ROWS) -> Tensor:
     """W h + entering, of every direction: (D, n, h), (D, n, 4h) -> (D, n, 4h)."""
@@ -133,6 +106,71 @@ def _run(entering: Tensor, running: list[int], ways: list[Packed], together: Pac
     return states
 
 
+@scripted
+def _encode(
+    source: Tensor,
+    table: Tensor,
+    inputs: list[Packed],
+    ways: list[list[Packed]],
+    together: list[Packed],
+    reach: list[float],
+    residual: bool,
+    step: float,
+    threads: int,
+    pad: int = PAD,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Memory (B, S, M), final states (L, B, M) and mask (B, S) of source ids (B, S').
+
+    Args:
+        source: Ids with EOS, padded on the right.
+        table: What embeddings add to the gates of the lowest layer, (V, D 4h).
+        inputs: The input weights of the layers above it, all directions one below the other.
+        ways: The hidden weights of each layer's directions.
+        together: Those of each layer, one below the other.
+        reach: Of each layer's input, and of the memory.
+        residual: Of `ModelConfig`.
+        step: Of the memory's grid.
+        threads: As for `sigmoid`.
+        pad: Never given.
+    """
+    mask = source != pad
+    lengths, order = mask.sum(dim=1).sort(stable=True, descending=True)
+    sentences, width = source.size(0), int(lengths[0])
+    source, mask = source[:, :width], mask[:, :width]
+    steps, places = torch.arange(width).unsqueeze(1), torch.arange(sentences)
+    running: list[int] = (lengths > steps).sum(dim=1).tolist()  # sentences that are not over, step by step
+    # the second direction reads real tokens turned round, padding where it is; flat (S B)
+    turned = (torch.where(steps < lengths, lengths - 1 - steps, steps) * sentences + places).flatten()
+    last = (lengths - 1) * sentences + places
+    below = source[order].t().flatten()  # (S B), longest first
+    finals: list[Tensor] = []
+    for index, hidden in enumerate(ways):
+        directions = len(hidden)
+        if index == 0:
+            entering = table.index_select(0, below).float()
+        else:
+            entering = product(below, inputs[index - 1], 0.5 * reach[index] / 63)
+        entering = entering.view(width * sentences, directions, -1)
+        parts = [entering[:, 0]]
+        for way in range(1, directions):
+            parts.append(entering[:, way].index_select(0, turned))
+        entering = torch.stack(parts).view(directions, width, sentences, -1)
+        states = _run(entering, running, hidden, together[index], threads).flatten(1, 2)  # (D, S B, h)
+        finals.append(states.index_select(1, last).transpose(0, 1).flatten(1))
+        parts = [states[0]]
+        for way in range(1, directions):
+            parts.append(states[way].index_select(0, turned))
+        above = torch.cat(parts, dim=-1)  # (S B, M)
+        if residual and index > 0:
+            most = 0.5 * reach[index + 1]
+            below = (above + below).clamp_(-most, most)
+        else:
+            below = above
+    back = order.argsort()
+    memory = to_grid(2 * below, step).view(width, sentences, -1)
+    return memory.transpose(0, 1)[back], 2 * torch.stack(finals)[:, back], mask
+
+
 class _Encoder:
     """Source ids -> memory."""
 
@@ -141,38 +179,25 @@ class _Encoder:
         self.residual = config.residual
         self.reach = [reach(config, layers) for layers in range(config.encoder_layers + 1)]
         self.step = 2.0 ** (math.ceil(math.log2(self.reach[-1])) - 11)  # 2^23 of it and of the weights' make reach
-        self.layers: list[_EncoderLayer] = []
+        self.inputs: list[Packed] = []
+        self.ways: list[list[Packed]] = []
+        self.together: list[Packed] = []
         for index, directions in enumerate(model.encoder.layers):
             assert isinstance(directions, nn.ModuleList)
-            embedding = None if index else model.encoder.embedding.weight.detach()
-            self.layers.append(_EncoderLayer(directions, embedding, self.reach[index]))
+            layers = [_layer(layer) for layer in directions]
+            weight, bias = (torch.cat([layer[part] for layer in layers]) for part in (0, 2))  # (D 4h, I)
+            if index:
+                self.inputs.append(pack(2 * weight, bias))
+            else:
+                self.table = functional.linear(model.encoder.embedding.weight.detach(), weight, bias).half()
+            self.ways.append([pack(2 * layer[1], None) for layer in layers])
+            self.together.append(pack(2 * torch.cat([layer[1] for layer in layers]), None))
 
     def __call__(self, source: Tensor) -> EncoderOutput:
         """Encode source ids with EOS, shape (B, S), padded on the right."""
-        mask = source != PAD
-        lengths, order = mask.sum(dim=1).sort(descending=True, stable=True)
-        sentences, width = len(source), int(lengths[0])
-        source, mask = source[:, :width], mask[:, :width]
-        steps, places = torch.arange(width)[:, None], torch.arange(sentences)
-        running = (lengths > steps).sum(dim=1).tolist()  # sentences that are not over, step by step
-        # the second direction reads real tokens turned round, padding where it is; flat (S B)
-        turned = (torch.where(steps < lengths, lengths - 1 - steps, steps) * sentences + places).flatten()
-        last = (lengths - 1) * sentences + places
-        below = source[order].t().flatten()  # (S B), longest first
-        finals: list[Tensor] = []
-        for index, layer in enumerate(self.layers):
-            forward, *backward = layer.enter(below)
-            entering = torch.stack((forward, *(way[turned] for way in backward)))  # (D, S B, 4h)
-            entering = entering.view(len(entering), width, sentences, -1)
-            states = _run(entering, running, layer.ways, layer.together, torch.get_num_threads()).flatten(1, 2)
-            finals.append(torch.cat([own[last] for own in states], dim=-1))
-            forward, *backward = states
-            above = torch.cat((forward, *(own[turned] for own in backward)), dim=-1)  # (S B, M)
-            most = 0.5 * self.reach[index + 1]
-            below = (above + below).clamp_(-most, most) if self.residual and index else above
-        back = order.argsort()
-        memory = to_grid(2 * below, self.step).view(width, sentences, -1)
-        return EncoderOutput(memory.transpose(0, 1)[back], 2 * torch.stack(finals)[:, back], mask)
+        weights = self.table, self.inputs, self.ways, self.together
+        threads = torch.get_num_threads()
+        return EncoderOutput(*_encode(source, *weights, self.reach, self.residual, self.step, threads))
 
 
 @scripted

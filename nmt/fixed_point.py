@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from typing_extensions import override
 
 from nmt.attention import Attended
@@ -170,6 +169,78 @@ def attend(
     return torch.bmm(to_grid(weights, weight_step), memory), weights
 
 
+@scripted
+def _whole(width: int) -> int:
+    return -(-width // 16) * 16
+
+
+@scripted
+def _widened(memory: Tensor, keys: Tensor, bias: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sources padded to `width`."""
+    by = width - memory.size(1)
+    if by == 0:
+        return memory, keys, bias
+    return (
+        torch.constant_pad_nd(memory, [0, 0, 0, by]),
+        torch.constant_pad_nd(keys, [0, 0, 0, by]),
+        torch.constant_pad_nd(bias, [0, by], -math.inf),
+    )
+
+
+@scripted
+def _ready(memory: Tensor, keys: Tensor, lengths: Tensor, terms: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Memory, keys and bias of `FixedSource.of`."""
+    largest = keys.abs().amax(dim=-1, keepdim=True).clamp_min(2.0**-40)
+    least = largest * (terms * keys.size(-1) / 131072)
+    step = least / torch.frexp(least)[0]  # the power of two above it
+    keys = (keys / step).round_().mul_(step)
+    over = torch.arange(memory.size(1)) >= lengths[:, None]
+    bias = torch.zeros(over.size()).masked_fill_(over, -math.inf)[:, None]
+    return _widened(memory, keys, bias, _whole(memory.size(1)))
+
+
+@scripted
+def _chosen(
+    memory: Tensor, keys: Tensor, bias: Tensor, lengths: Tensor, sentences: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`FixedSource.select`."""
+    lengths = lengths[sentences]
+    width = _whole(int(lengths.max()))
+    return memory[sentences, :width], keys[sentences, :width], bias[sentences, :, :width], lengths
+
+
+@scripted
+def _kept(
+    memory: Tensor, keys: Tensor, bias: Tensor, lengths: Tensor, sentences: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`FixedSource.keep`."""
+    count = sentences.size(0)
+    moved = (sentences != torch.arange(count)).nonzero()[:, 0]
+    if moved.size(0) > 0:
+        origins = sentences[moved]
+        for whole in [memory, keys, bias, lengths]:
+            whole[moved] = whole[origins]
+    lengths = lengths[:count]
+    width = _whole(int(lengths.max()))
+    return memory[:count, :width], keys[:count, :width], bias[:count, :, :width], lengths
+
+
+@scripted
+def _joined(
+    memory: Tensor, keys: Tensor, bias: Tensor, other_memory: Tensor, other_keys: Tensor, other_bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Memory, keys and bias of `FixedSource.join`."""
+    width = max(memory.size(1), other_memory.size(1))
+    memory, keys, bias = _widened(memory, keys, bias, width)
+    other_memory, other_keys, other_bias = _widened(other_memory, other_keys, other_bias, width)
+    return torch.cat((memory, other_memory)), torch.cat((keys, other_keys)), torch.cat((bias, other_bias))
+
+
+@scripted
+def _rows(hidden: Tensor, cell: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    return hidden.index_select(0, rows), cell.index_select(0, rows)
+
+
 @dataclass(frozen=True, slots=True)
 class FixedSource:
     """Sources ready for queries. S is a multiple of 16: softmax works on whole vectors.
@@ -192,13 +263,7 @@ class FixedSource:
 
         A query has at most 2^7 steps a term, a key at most 2^17 / (H terms): H products make 2^24, which fp32 holds.
         """
-        largest = keys.abs().amax(dim=-1, keepdim=True).clamp_min(2.0**-40)
-        least = largest * (terms * keys.shape[-1] / 2**17)
-        step = least / torch.frexp(least).mantissa  # the power of two above it
-        keys = (keys / step).round_().mul_(step)
-        over = torch.arange(memory.shape[1]) >= lengths[:, None]
-        bias = torch.zeros(over.shape).masked_fill_(over, -math.inf)[:, None]
-        return cls(memory, keys, bias, lengths)._widen(_whole(memory.shape[1]))
+        return cls(*_ready(memory, keys, lengths, terms), lengths)
 
     def read(self, queries: Tensor) -> Attended:
         """Attend: queries (B, Q, H), halved."""
@@ -206,51 +271,16 @@ class FixedSource:
 
     def select(self, sentences: Tensor) -> FixedSource:
         """These sentences, in this order, with no more padding than the longest of them needs."""
-        lengths = self.lengths[sentences]
-        width = _whole(int(lengths.max()))
-        return FixedSource(
-            self.memory[sentences, :width], self.keys[sentences, :width], self.bias[sentences, :, :width], lengths
-        )
+        return FixedSource(*_chosen(self.memory, self.keys, self.bias, self.lengths, sentences))
 
     def keep(self, sentences: Tensor) -> FixedSource:
         """As `select`, but those that stay in their places are not copied: what is here must not be used any more."""
-        count = len(sentences)
-        moved = (sentences != torch.arange(count)).nonzero()[:, 0]
-        if len(moved):
-            origins = sentences[moved]
-            for whole in (self.memory, self.keys, self.bias, self.lengths):
-                whole[moved] = whole[origins]
-        lengths = self.lengths[:count]
-        width = _whole(int(lengths.max()))
-        return FixedSource(
-            self.memory[:count, :width], self.keys[:count, :width], self.bias[:count, :, :width], lengths
-        )
+        return FixedSource(*_kept(self.memory, self.keys, self.bias, self.lengths, sentences))
 
     def join(self, other: FixedSource) -> FixedSource:
         """The sentences of both, these first, padded to the longest of all."""
-        width = max(self.memory.shape[1], other.memory.shape[1])
-        ours, theirs = self._widen(width), other._widen(width)
-        return FixedSource(
-            torch.cat((ours.memory, theirs.memory)),
-            torch.cat((ours.keys, theirs.keys)),
-            torch.cat((ours.bias, theirs.bias)),
-            torch.cat((ours.lengths, theirs.lengths)),
-        )
-
-    def _widen(self, width: int) -> FixedSource:
-        by = width - self.memory.shape[1]
-        if not by:
-            return self
-        return FixedSource(
-            functional.pad(self.memory, (0, 0, 0, by)),
-            functional.pad(self.keys, (0, 0, 0, by)),
-            functional.pad(self.bias, (0, by), value=-math.inf),
-            self.lengths,
-        )
-
-
-def _whole(width: int) -> int:
-    return -(-width // 16) * 16
+        ours, theirs = (self.memory, self.keys, self.bias), (other.memory, other.keys, other.bias)
+        return FixedSource(*_joined(*ours, *theirs), torch.cat((self.lengths, other.lengths)))
 
 
 class FixedState(RecurrentState):
@@ -259,7 +289,7 @@ class FixedState(RecurrentState):
     @override
     def select(self, rows: Tensor) -> FixedState:
         assert self.cell is not None
-        return FixedState(self.hidden.index_select(0, rows), self.cell.index_select(0, rows))
+        return FixedState(*_rows(self.hidden, self.cell, rows))
 
     @override
     def join(self, other: RecurrentState) -> FixedState:

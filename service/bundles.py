@@ -95,12 +95,19 @@ Loader = Callable[[Path, str], TranslatorLike]
 """From a version's folder and a device to a translator that has verified its checksums."""
 
 
+_FIRST = (["1 2 3", "1 2 3 4 5 6", "1"], ["1 2"])
+"""Translated before a model is served: PyTorch prepares itself at the first two calls, for a tenth of a second."""
+
+
 def load_translator(path: Path, device: str, *, compute: str = "default") -> TranslatorLike:
     """The real loader; imported late, since PyTorch takes its time."""
     from nmt.translator import Translator
 
     compute_alone()
-    return Translator.load(path, device=device, compute=compute)
+    translator = Translator.load(path, device=device, compute=compute)
+    for texts in _FIRST:
+        translator.translate(texts)
+    return translator
 
 
 Fingerprint = tuple[tuple[str, int, int], ...]
