@@ -126,13 +126,11 @@ class Lane:
             read, beams = read[place : place + 1], [beams[place]]
         tokens = torch.from_numpy(read.reshape(-1)).to(self.device)
         step = self.model.step(tokens, state, masks.vocabulary)
-        columns = step.logits.shape[1]
-        by_sentence = (len(beams), self.rows, columns)
-        masks.narrow(step.logits.view(by_sentence))
+        masks.narrow(step.logits)
         scores = log_softmax(step.logits)
-        forbidden = masks.forbid(scores.view(by_sentence), beams)
+        forbidden = masks.forbid(scores, beams)
         if self.sampling is None:
-            candidates = best(scores, min(self.rows, columns), step.weights)
+            candidates = best(scores, min(self.rows, scores.shape[1]), step.weights)
         else:
             uniforms = np.concatenate([beam.uniforms[len(beam.trail)] for beam in beams])
             candidates = gather(*drawn(scores, self.sampling, uniforms), step.weights)

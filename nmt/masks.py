@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nmt.beam import Beam
 from nmt.rules import Columns
+from nmt.scripted import scripted
 
 SPECIAL = 4
 """Ids below are PAD, UNK, BOS and EOS; they are always the first columns."""
@@ -31,6 +32,18 @@ class Forbidden:
 
     faults: dict[Beam, Exception]
     bound: dict[Beam, list[int]]
+
+
+@scripted
+def _by_sentence(scores: Tensor, masks: Tensor) -> Tensor:
+    """(A K, U) -> (A, K, U), with masks (A, ...)."""
+    return scores.view(masks.size(0), -1, scores.size(1))
+
+
+@scripted
+def _strike_out(scores: Tensor, special: Tensor) -> None:
+    """-inf for special units (A, 1, 3), the first columns of (A K, U), in place."""
+    _by_sentence(scores, special)[:, :, :3].masked_fill_(special, -math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +86,19 @@ class Masks:
         return Masks(self.special.index_select(0, places), outside, self.columns, self.vocabulary)
 
     def narrow(self, logits: Tensor) -> None:
-        """-inf for what is not on a sentence's shortlist, in place: logits (A, K, U)."""
+        """-inf for what is not on a sentence's shortlist, in place: logits (A K, U)."""
         if self.outside is not None:
-            logits.masked_fill_(self.outside, -math.inf)
+            _by_sentence(logits, self.outside).masked_fill_(self.outside, -math.inf)
 
-    def forbid(self, scores: Tensor, beams: Sequence[Beam]) -> Forbidden:
-        """-inf for what is not allowed, in place: log-probabilities (A, K, U)."""
+    def forbid(self, log_probabilities: Tensor, beams: Sequence[Beam]) -> Forbidden:
+        """-inf for what is not allowed, in place: log-probabilities (A K, U)."""
         faults: dict[Beam, Exception] = {}
         bound: dict[Beam, list[int]] = {}
         ruled = [(place, beam) for place, beam in enumerate(beams) if beam.rules]
+        if not ruled:
+            _strike_out(log_probabilities, self.special)
+            return Forbidden(faults, bound)
+        scores = _by_sentence(log_probabilities, self.special)
         prescribed: dict[Beam, list[tuple[int, list[int], Tensor]]] = {}
         for place, beam in ruled:
             try:
@@ -89,7 +106,7 @@ class Masks:
                 bound[beam] = [row for row, _, _ in rows]
             except Exception as error:
                 faults[beam] = error
-        scores[:, :, :3].masked_fill_(self.special, -math.inf)
+        _strike_out(log_probabilities, self.special)
         for place, beam in ruled:
             if beam in faults:
                 continue

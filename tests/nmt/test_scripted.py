@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 
 import nmt
-from nmt import candidates, fixed_model, fixed_point
+from nmt import candidates, fixed_model, fixed_point, masks
 from nmt.scripted import scripted
 from tests.nmt.test_runtime import FIXED, forced, sentences
 from tests.nmt.test_runtime import fixed_model as random_model
 
 
 def test_what_torch_can_script_is_scripted() -> None:
-    modules = (candidates, fixed_model, fixed_point)
+    modules = (candidates, fixed_model, fixed_point, masks)
     found = {name for module in modules for name, value in vars(module).items() if hasattr(value, "graph")}
     arithmetic = {"product", "sigmoid", "to_grid", "lstm", "attend"}
     sources = {"_whole", "_widened", "_ready", "_chosen", "_kept", "_joined", "_rows"}
     model = {"_gates", "_run", "_encode", "_attend", "_decode"}
-    assert found == arithmetic | sources | model | {"_of_blocks"}
+    assert found == arithmetic | sources | model | {"_of_blocks", "_by_sentence", "_strike_out"}
 
 
 def test_a_function_stays_what_it_is_where_there_is_no_torchscript(monkeypatch: pytest.MonkeyPatch) -> None:
