@@ -95,8 +95,9 @@ Loader = Callable[[Path, str], TranslatorLike]
 """From a version's folder and a device to a translator that has verified its checksums."""
 
 
-_FIRST = (["1 2 3", "1 2 3 4 5 6", "1"], ["1 2"])
-"""Translated before a model is served: PyTorch prepares itself at the first two calls, for a tenth of a second."""
+_FIRST = (["a 1 b", "1 a 2 b 3 c", "a"], ["1 a"])
+"""Translated before a model is served: PyTorch prepares itself at the first two calls, for a tenth of a second, and a
+model that cannot translate is found out."""
 
 
 def load_translator(path: Path, device: str, *, compute: str = "default") -> TranslatorLike:

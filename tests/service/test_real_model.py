@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from pathlib import Path
 
 import httpx
@@ -12,16 +13,18 @@ import torch
 
 from nmt.bundle import BundleConfig, ModelBundle
 from nmt.config import ModelConfig
+from nmt.errors import NmtError
 from nmt.model import Seq2Seq
 from service.answer_schemas import TranslateAnswer
 from service.app import create_app
+from service.bundles import load_translator
 from service.settings import Settings
 from tests.service.conftest import ask, until
 
 pytestmark = pytest.mark.anyio
 
 
-def write_real_bundle(path: Path, seed: int) -> None:
+def write_real_bundle(path: Path, seed: int, spoil: float = 0.0) -> None:
     torch.manual_seed(seed)
     pieces = ["<pad>", "<unk>", "<s>", "</s>", "▁", *"abcdefghijklmnopqrstuvwxyz"]
     sizes = {"embedding_size": 8, "encoder_size": 8, "decoder_size": 16}
@@ -39,8 +42,14 @@ def write_real_bundle(path: Path, seed: int) -> None:
         target_units=units.name,
         longest_source=60,
     )
-    weights = dict(Seq2Seq(config).named_parameters())
+    weights = {name: weight.detach() + spoil for name, weight in Seq2Seq(config).named_parameters()}
     ModelBundle.save(path, config=described, weights=weights, units=[units], card={"seed": seed}, readme="random")
+
+
+def test_a_model_that_cannot_translate_is_not_loaded(tmp_path: Path) -> None:
+    write_real_bundle(tmp_path / "en-fr" / "1", seed=1, spoil=math.nan)
+    with pytest.raises(NmtError, match="finite"):
+        load_translator(tmp_path / "en-fr" / "1", "cpu")
 
 
 async def test_a_bundle_is_served_damaged_and_replaced(tmp_path: Path) -> None:
