@@ -101,7 +101,7 @@ def sentences(text: str) -> list[Span]:
 
 def iterate(text: str) -> Iterator[Span]:
     """`sentences`, one after the other."""
-    for line in _LINE.finditer(text):
+    for line in _LINE.finditer(text, concurrent=False):
         start, end = line.span()
         while end > start and text[end - 1].isspace():
             end -= 1
@@ -109,9 +109,9 @@ def iterate(text: str) -> Iterator[Span]:
             start += 1
         if start == end:
             continue
-        if bullet := _BULLET.match(text, start, end):
+        if bullet := _BULLET.match(text, start, end, concurrent=False):
             start = bullet.end()
-        for found in _MARKS.finditer(text, start, end):
+        for found in _MARKS.finditer(text, start, end, concurrent=False):
             if found.end() < end and _ends_sentence(text, start, found, end):
                 opens = _opens_quote(text, start, found)
                 yield start, found.end("marks") if opens else found.start("space")

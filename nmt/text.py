@@ -56,7 +56,8 @@ def normalise(text: str) -> Normalised:
     cluster by cluster (UAX 29 grapheme clusters), which NFC never composes across. A cluster of
     more than 64 code points, which no language has, stays as it is.
     """
-    if unicodedata.is_normalized("NFC", text) and not _IRREGULAR.search(text):  # nearly all text is so already
+    # nearly all text is so already
+    if unicodedata.is_normalized("NFC", text) and not _IRREGULAR.search(text, concurrent=False):
         return Normalised(text, tuple(zip(range(len(text)), range(1, len(text) + 1), strict=True)))
     characters: list[str] = []
     spans: list[Span] = []
@@ -136,7 +137,8 @@ def words(text: str) -> list[Span]:
     A word is a UAX 29 word, a Han character, or a mark (a run of one mark, such as `...`, is one
     word, and so is an emoji).
     """
-    return [match.span() for match in _WORD.finditer(text)]
+    # matches are short: letting other threads run in each, and waiting for them, would take longer (concurrent=False)
+    return [match.span() for match in _WORD.finditer(text, concurrent=False)]
 
 
 def split_long(text: str, span: Span, limit: int, length: Callable[[str], int]) -> list[Span]:
