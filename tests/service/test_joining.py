@@ -130,8 +130,9 @@ async def test_newcomers_wait_two_steps_for_company_beside_a_large_set(client: C
     assert await joined_beside_a_large_set(client, loader, ["alone"]) == [3], "two steps were made without it"
 
 
-async def test_newcomers_wait_four_steps_beside_a_larger_set(client: Client, loader: FakeLoader) -> None:
-    assert await joined_beside_a_large_set(client, loader, ["alone"], sentences=28) == [5]
+async def test_newcomers_wait_four_steps_beside_a_larger_set(serve: Serve, loader: FakeLoader) -> None:
+    async with serve(max_rows=320) as client:
+        assert await joined_beside_a_large_set(client, loader, ["alone"], sentences=28) == [5]
 
 
 async def test_a_full_set_waits_for_room_for_several(serve: Serve, loader: FakeLoader) -> None:
