@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     deadline_seconds: float = Field(
         default=60.0, gt=0, le=3600, description="Seconds from a request's arrival to its answer."
     )
-    max_rows: int = Field(default=160, ge=1, description="Hypotheses that a step of one model extends at once.")
+    max_rows: int = Field(default=192, ge=1, description="Hypotheses that a step of one model extends at once.")
     max_units: int = Field(default=8_192, ge=1, description="Source units, padding included, in a model at once.")
 
     @field_validator("models", mode="before")
