@@ -37,8 +37,8 @@ __all__ = [
 _WORTH_WAKING = 16
 """Rows from which a second thread takes the sentences that come."""
 
-_SWING = 5
-"""Of so many rows one may be what a half is ahead: the more sentences enter it together, the less each costs."""
+_AHEAD = 5
+"""Of so many rows one may be what a half is ahead: the more sentences are encoded together, the less each costs."""
 
 
 class RunningSet:
@@ -64,7 +64,8 @@ class RunningSet:
         self._inside: dict[Sentence, tuple[Beam, Half]] = {}
         self._here = Half(model)
         self._beside = Half(model) if in_halves(model) else None
-        self._last = self._here
+        self._entered: Half | None = None
+        self._evenly = False
         self._finished: list[Sentence] = []
 
     def __len__(self) -> int:
@@ -95,13 +96,17 @@ class RunningSet:
             half.admit(beam)
 
     def _next_half(self) -> Half:
-        """Where the next sentence goes: where the last one went, until that half is clearly ahead."""
-        if self._beside is None or self._here.rows < _WORTH_WAKING:
-            return self._here
-        other = self._here if self._last is self._beside else self._beside
-        if self._last.rows - other.rows >= max(1, self.rows // _SWING):
-            self._last = other
-        return self._last
+        """Who comes between two steps enters one half, the emptier one, until it is clearly ahead; more come evenly."""
+        here, beside = self._here, self._beside
+        if beside is None or here.rows < _WORTH_WAKING:
+            return here
+        emptier = here if here.rows < beside.rows else beside
+        self._entered = self._entered or emptier
+        ahead = 2 * self._entered.rows - self.rows
+        if self._evenly or ahead >= max(1, self.rows // _AHEAD):
+            self._evenly = True
+            return emptier
+        return self._entered
 
     def drop(self, sentence: Sentence) -> None:
         """Forget a sentence that nobody waits for; its rows are free before the next step."""
@@ -115,6 +120,7 @@ class RunningSet:
             BaseException: What broke a step as a whole, of either half; never a sentence's own fault.
         """
         self._expire()
+        self._entered, self._evenly = None, False
         here, beside = self._here, self._beside
         apart = beside is not None and beside.go_on()
         if here.rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import threading
 
@@ -58,19 +57,24 @@ def test_a_second_thread_ends_with_its_sentences(halves: bool) -> None:
     assert not running.finished()
 
 
-def test_newcomers_enter_a_half_together_and_none_is_far_ahead(halves: bool) -> None:
+def test_many_at_once_are_shared_evenly_and_newcomers_enter_one_half(halves: bool) -> None:
     running = RunningSet(random_model(1, vocabulary=20, sharpness=3.0))
-    second: list[int] = []  # rows of the second half, after each newcomer
-    for _ in range(200):
-        running.admit([ask(SENTENCES[0], limit=100, more={"rules": [Endless()]})])
-        second.append(running.rows - running._here.rows)
-    if not halves:
-        assert not any(second)
-        return
-    entered = [after > before for before, after in itertools.pairwise(second)]
-    changes = sum(one != other for one, other in itertools.pairwise(entered[100:]))
-    assert 2 <= changes <= 10, "of 100 newcomers, beside 100 others, ten or more enter together"
-    assert 0.38 < second[-1] / running.rows < 0.62
+
+    def enter(count: int) -> int:
+        """Rows that so many sentences bring to the first half."""
+        before = running._here.rows
+        running.admit([ask(SENTENCES[0], limit=100, beam_size=1, more={"rules": [Endless()]}) for _ in range(count)])
+        entered = running._here.rows - before
+        running.step()
+        return entered
+
+    assert enter(100) == (50 if halves else 100)
+    assert [enter(10) for _ in range(4)] == ([0, 10, 0, 10] if halves else [10] * 4)
+    assert enter(80) == (40 if halves else 80)
+    for sentence in list(running._inside):
+        running.drop(sentence)
+    running.step()
+    _wait_for_second_threads()
 
 
 def test_no_thread_to_be_had_is_an_error_and_no_endless_wait(monkeypatch: pytest.MonkeyPatch, halves: bool) -> None:
