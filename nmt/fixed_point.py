@@ -171,12 +171,13 @@ def attend(
 
 @scripted
 def _whole(width: int) -> int:
+    """The next multiple of 16: softmax then works on whole vectors."""
     return -(-width // 16) * 16
 
 
 @scripted
 def _widened(memory: Tensor, keys: Tensor, bias: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Sources padded to `width`."""
+    """Sources padded to S = `width`, which is no less than theirs."""
     by = width - memory.size(1)
     if by == 0:
         return memory, keys, bias
@@ -238,6 +239,7 @@ def _joined(
 
 @scripted
 def _rows(hidden: Tensor, cell: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """`FixedState.select`: (R, L H) each, of these rows."""
     return hidden.index_select(0, rows), cell.index_select(0, rows)
 
 

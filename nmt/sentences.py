@@ -101,6 +101,7 @@ def sentences(text: str) -> list[Span]:
 
 def iterate(text: str) -> Iterator[Span]:
     """`sentences`, one after the other."""
+    # matches are short: see `nmt.text.words` for concurrent=False
     for line in _LINE.finditer(text, concurrent=False):
         start, end = line.span()
         while end > start and text[end - 1].isspace():
