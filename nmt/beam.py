@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,28 +191,30 @@ class Beam:
 
     def trace(self, ending: Ending) -> Hypothesis:
         """Follow the back-pointers."""
-        units = self._walk(ending.length, ending.slot, 0)
-        attention = None
-        if units and units[0].attention is not None:
-            attention = np.stack([unit.attention for unit in units])  # type: ignore[misc]
+        tokens, logprobs, rows = self._walk(ending.length, ending.slot, 0)
         return Hypothesis(
-            tokens=[unit.token for unit in units],
+            tokens=tokens,
             score=ending.score,
-            token_scores=np.array([unit.logprob for unit in units], np.float32),
-            attention=attention,
+            token_scores=np.array(logprobs, np.float32),
+            attention=np.concatenate(rows).reshape(len(rows), -1) if rows else None,
             truncated=ending.truncated,
         )
 
-    def _walk(self, length: int, slot: int, after: int) -> list[Committed]:
-        """Units `after` + 1 to `length` of the hypothesis that stood in `slot` after `length` units."""
+    def _walk(self, length: int, slot: int, after: int) -> tuple[list[int], list[float], list[NDArray[np.float32]]]:
+        """Units `after` + 1 to `length` of the hypothesis that stood in `slot` after `length` units.
+
+        Returns:
+            Tokens, their log-probabilities, and views of their attention, (S,) each; none without attention.
+        """
         width = len(self.sentence.source)
-        units = []
+        tokens, logprobs, rows = [], [], []
         for record, place in reversed(self.trail[after:length]):
-            parent = int(record.parents[place, slot])
-            attention = None if record.attention is None else record.attention[place, parent, :width]
-            units.append(Committed(int(record.tokens[place, slot]), float(record.logprobs[place, slot]), attention))
-            slot = parent
-        return units[::-1]
+            tokens.append(record.tokens.item(place, slot))
+            logprobs.append(record.logprobs.item(place, slot))
+            slot = record.parents.item(place, slot)
+            if record.attention is not None:
+                rows.append(record.attention[place, slot, :width])
+        return tokens[::-1], logprobs[::-1], rows[::-1]
 
     def commit(self, scores: NDArray[np.float64]) -> None:
         """Extend `committed` by what all candidates that may still win agree on.
@@ -256,7 +259,7 @@ class Beam:
 
     def _add(self, length: int, slot: int) -> None:
         committed = self.sentence.committed
-        for unit in self._walk(length, slot, len(committed)):
-            # a view would hold the whole batch's attention in memory
-            attention = None if unit.attention is None else unit.attention.copy()
-            committed.append(Committed(unit.token, unit.logprob, attention))
+        tokens, logprobs, rows = self._walk(length, slot, len(committed))
+        # a view would hold the whole batch's attention in memory
+        copies = [row.copy() for row in rows] if rows else repeat(None)
+        committed += map(Committed, tokens, logprobs, copies)

@@ -38,6 +38,10 @@ _FEW_ROWS = 8
 and one thread takes no longer than two."""
 
 
+_TOGETHER = 512
+"""Units, padding included, that are encoded at a time: more take no less time each, and room for what lies between."""
+
+
 def supports(config: ModelConfig) -> bool:
     """Whether a model of this shape can run in fixed point."""
     return (
@@ -195,6 +199,23 @@ class _Encoder:
 
     def __call__(self, source: Tensor) -> EncoderOutput:
         """Encode source ids with EOS, shape (B, S), padded on the right."""
+        if source.numel() <= _TOGETHER:
+            return self._encode(source)
+        mask = source != PAD
+        lengths, order = mask.sum(dim=1).sort(stable=True, descending=True)
+        longest: list[int] = lengths.tolist()
+        parts: list[EncoderOutput] = []
+        first = 0
+        while first < len(longest):
+            width = longest[first]
+            places = order[first : first + max(1, _TOGETHER // width)]
+            parts.append(self._encode(source[places, :width]))
+            first += len(places)
+        width, back = longest[0], order.argsort()
+        memory = torch.cat([functional.pad(part.memory, (0, 0, 0, width - part.memory.size(1))) for part in parts])
+        return EncoderOutput(memory[back], torch.cat([part.final for part in parts], dim=1)[:, back], mask[:, :width])
+
+    def _encode(self, source: Tensor) -> EncoderOutput:
         weights = self.table, self.inputs, self.ways, self.together
         threads = torch.get_num_threads()
         return EncoderOutput(*_encode(source, *weights, self.reach, self.residual, self.step, threads))

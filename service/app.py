@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, *, load: Loader | None = None) 
         redoc_url=None,
         redirect_slashes=False,
         # it would hand bodies and exception messages to whatever collector the environment names
-        telemetry={"exclude": lambda scope: True, "auto_configure": False},
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.settings = settings
     app.state.metrics = metrics

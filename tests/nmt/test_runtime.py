@@ -165,6 +165,21 @@ def test_sentence_that_joins_or_stays_gets_the_same_bits(
         assert torch.equal(step.logits[rows:], alone.logits)
 
 
+@pytest.mark.parametrize("padding", [0, 5])
+def test_many_sentences_are_encoded_in_parts_with_the_same_bits(padding: int) -> None:
+    model = FixedPointModel(fixed_model())
+    sources = sentences([3, 90, 41, 600, *range(1, 60)])  # one alone is more than a part
+    together = model.encode(torch.nn.functional.pad(pad(sources), (0, padding)))
+    assert together.memory.shape[1] == together.mask.shape[1] == 601
+    for place, source in enumerate(sources):
+        alone = model.encode(pad([source]))
+        size = len(source)
+        assert torch.equal(together.memory[place, :size], alone.memory[0])
+        assert not together.memory[place, size:].any()
+        assert torch.equal(together.final[:, place], alone.final[:, 0])
+        assert together.mask[place].tolist() == [True] * size + [False] * (601 - size)
+
+
 def test_keeping_sentences_moves_only_those_that_change_places() -> None:
     model = FixedPointModel(fixed_model())
     lengths = [9, 30, 4, 12, 7]
