@@ -12,7 +12,7 @@ import sys
 _ARENA_MAX = -8
 """`M_ARENA_MAX` of malloc.h."""
 
-_ARENAS = 2
+_ARENAS = 1
 
 
 def keep_few_heaps() -> None:

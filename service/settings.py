@@ -59,12 +59,12 @@ class Settings(BaseSettings):
     max_prefix_characters: int = Field(default=2_000, ge=1, description="Characters of a target prefix.")
     max_alternatives: int = Field(default=20, ge=1, description="Alternatives for one word.")
     max_attention_cells: int = Field(default=250_000, ge=1, description="Attention weights in one answer.")
-    queue_size: int = Field(default=32, ge=1, description="Requests that may wait when the model has no room.")
+    queue_size: int = Field(default=16, ge=1, description="Requests that may wait when the model has no room.")
     queue_units: int = Field(default=40_000, ge=1, description="Source units of all sentences that may wait.")
     deadline_seconds: float = Field(
         default=60.0, gt=0, le=3600, description="Seconds from a request's arrival to its answer."
     )
-    max_rows: int = Field(default=192, ge=1, description="Hypotheses that a step of one model extends at once.")
+    max_rows: int = Field(default=320, ge=1, description="Hypotheses that a step of one model extends at once.")
     max_units: int = Field(default=8_192, ge=1, description="Source units, padding included, in a model at once.")
 
     @field_validator("models", mode="before")

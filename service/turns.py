@@ -38,10 +38,11 @@ _LITTLE = 0.125
 """Share of the rows up to which a request has little in the set."""
 
 _MANY = 64
-"""Rows from which a step takes so long that encoding newcomers one by one would show."""
+"""Rows from which a step takes so long, and turns everything else out of the processor's caches, that doing for
+several what would be done for one shows: preparing, encoding, giving answers back."""
 
 _ROWS_A_COMPANION = 16
-"""Newcomers then wait until there is one for so many rows: encoding a few takes little longer than encoding one."""
+"""Who comes or has ended then waits until there is one for so many rows."""
 
 _ROWS_A_STEP = 32
 """They wait one step for so many rows at most, and never more than `_LONGEST` steps."""
@@ -57,12 +58,28 @@ _USUAL_ROWS = 5
 
 @dataclass(eq=False, slots=True)
 class Running:
-    """A model's running set, whose sentences are in it, and for how many steps newcomers have waited for company."""
+    """A model's running set.
+
+    Attributes:
+        sentences: Of all tickets.
+        owners: Whose each is.
+        rows: Of all.
+        held: Steps that newcomers have waited for company.
+        ended: Sentences that have left the set, and wait for company to be given back.
+        kept: Steps since any were.
+    """
 
     sentences: RunningSet
     owners: dict[Sentence, Ticket] = field(default_factory=dict)
     rows: int = 0
     held: int = 0
+    ended: list[tuple[Ticket, Sentence]] = field(default_factory=list)
+    kept: int = 0
+
+    def enough(self, count: int, waited: int) -> bool:
+        """Whether so many, after so many steps, need wait no longer for company."""
+        company, steps = self.rows // _ROWS_A_COMPANION, min(self.rows // _ROWS_A_STEP, _LONGEST)
+        return self.rows < _MANY or count >= company or waited >= steps
 
 
 class Turns:
@@ -111,16 +128,18 @@ class Turns:
 
     def _turn(self) -> None:
         """Everything once: news, preparing, joining, a step of every set."""
-        busy = self._preparing or self._waiting or any(running.owners for running in self._running.values())
+        busy = self._preparing or self._waiting or any(r.owners or r.ended for r in self._running.values())
         if not busy:
             self._sleep()
         while not self._inbox.empty():
             self._receive(self._inbox.get())
-        self._prepare()
-        self._fill()
+        held = self._held()
+        self._prepare(held)
+        self._fill(held)
         for model, running in list(self._running.items()):
             if running.owners:
                 self._step(model, running)
+            self._hand_back(running)
 
     def _sleep(self) -> None:
         """Until there is something to do; memory that a load has left behind goes back meanwhile."""
@@ -139,12 +158,16 @@ class Turns:
         else:
             self._preparing.append(ticket)
 
-    def _prepare(self) -> None:
-        """Cut and encode texts, in turn, for a short while."""
+    def _prepare(self, held: set[ServedModel]) -> None:
+        """Cut and encode texts, in turn, for a short while; new ones of the models in `held` wait."""
         until = time.monotonic() + _SLICES
-        while self._preparing:
-            ticket = self._preparing.popleft()
+        tickets, self._preparing = self._preparing, deque()
+        while tickets and time.monotonic() < until:
+            ticket = tickets.popleft()
             if ticket.ended:
+                continue
+            if ticket.work is None and ticket.model in held:
+                self._preparing.append(ticket)
                 continue
             try:
                 if ticket.work is None:
@@ -154,9 +177,8 @@ class Turns:
             except BaseException as error:
                 self._fail(ticket, error)
             if not (ticket.prepared or ticket.ended):
-                self._preparing.append(ticket)
-            if time.monotonic() >= until:
-                return
+                tickets.append(ticket)
+        self._preparing += tickets
 
     def _prepared(self, ticket: Ticket, work: Work) -> None:
         """Let the new sentences wait for room; a stream's all at once, after it has said which there are."""
@@ -173,9 +195,8 @@ class Turns:
             if ticket.complete:
                 self._conclude(ticket, work)
 
-    def _fill(self) -> None:
-        """One sentence of each ticket in turn, while there is room."""
-        full = self._held() if self._waiting else set()
+    def _fill(self, full: set[ServedModel]) -> None:
+        """One sentence of each ticket in turn, while there is room; none for the models in `full`."""
         stay: deque[Ticket] = deque()
         while self._waiting:
             ticket = self._waiting.popleft()
@@ -198,18 +219,18 @@ class Turns:
     def _held(self) -> set[ServedModel]:
         """Models whose newcomers shall wait for company, or until there is room for some."""
         fitting = Counter[ServedModel]()
-        for ticket in self._waiting:
+        new = (ticket for ticket in self._preparing if ticket.work is None)
+        for ticket in (*self._waiting, *new):
             running = self._running.get(ticket.model)
             if running is not None and running.rows >= _MANY:
                 most = _OPEN_TO_ALL if self._has_much(ticket, _USUAL_ROWS) else 1.0
                 room = int(most * self._max_rows) - running.rows
-                fitting[ticket.model] += min(len(ticket.ready), max(room, 0) // _USUAL_ROWS)
+                fitting[ticket.model] += min(len(ticket.ready) or 1, max(room, 0) // _USUAL_ROWS)
         held: set[ServedModel] = set()
         for model, count in fitting.items():
             running = self._running[model]
             count = min(count, (self._max_rows - running.rows) // _USUAL_ROWS)
-            company, steps = running.rows // _ROWS_A_COMPANION, min(running.rows // _ROWS_A_STEP, _LONGEST)
-            if count < company and running.held < steps:
+            if not running.enough(count, running.held):
                 running.held += count > 0
                 held.add(model)
         return held
@@ -255,6 +276,7 @@ class Turns:
             log_failure(f"a step of {model.name} failed as a whole", error)
             del self._running[model]
             _abandon(running)
+            self._hand_back(running, at_once=True)
             for ticket in set(running.owners.values()):
                 self._fail(ticket, error)
             return
@@ -264,8 +286,8 @@ class Turns:
         for sentence in finished:
             owner = running.owners.pop(sentence, None)
             if owner is not None:  # a sentence that failed has taken the others of its request along
-                running.rows -= owner.inside.pop(sentence)
-                self._finish(owner, sentence)
+                running.rows -= owner.inside[sentence]
+                running.ended.append((owner, sentence))
         for ticket in {ticket for ticket in running.owners.values() if ticket.follower is not None}:
             try:
                 assert ticket.follower is not None
@@ -273,8 +295,20 @@ class Turns:
             except BaseException as error:
                 self._fail(ticket, error)
 
+    def _hand_back(self, running: Running, *, at_once: bool = False) -> None:
+        """Finish the sentences that have ended, several together unless `at_once` or somebody watches."""
+        running.kept += 1
+        watched = any(ticket.follower is not None for ticket, _ in running.ended)
+        if running.ended and (at_once or watched or running.enough(len(running.ended), running.kept)):
+            ended, running.ended, running.kept = running.ended, [], 0
+            for ticket, sentence in ended:
+                self._finish(ticket, sentence)
+
     def _finish(self, ticket: Ticket, sentence: Sentence) -> None:
         """A sentence has ended."""
+        if ticket.ended:
+            return
+        del ticket.inside[sentence]
         work = ticket.work
         assert work is not None
         try:
@@ -323,8 +357,9 @@ class Turns:
         ticket.counted = ticket.counted and not gone
 
     def _fail_all(self, error: BaseException) -> None:
-        owners = [ticket for running in self._running.values() for ticket in running.owners.values()]
-        tickets = {*self._preparing, *self._waiting, *owners}
+        tickets = {*self._preparing, *self._waiting}
+        for running in self._running.values():
+            tickets |= {*running.owners.values(), *(ticket for ticket, _ in running.ended)}
         for running in self._running.values():
             _abandon(running)
         self._running.clear()

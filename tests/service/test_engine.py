@@ -78,6 +78,26 @@ async def test_a_broken_running_set_is_replaced(
     assert waiting(client) == 0
 
 
+async def test_what_has_ended_outlives_a_running_set_that_breaks(client: Client, loader: FakeLoader) -> None:
+    broken = False
+
+    def fail(running: FakeRunningSet) -> None:
+        nonlocal broken
+        if running.steps == 7 and not broken:
+            broken = True
+            raise MemoryError
+
+    with held(loader) as gate:
+        large = post(client, *(" ".join(["word"] * 20) for _ in range(13)), beam_size=5)
+        await until(gate.reached.is_set)
+        short = [post(client, " ".join(["short"] * length)) for length in (3, 4, 9, 9)]
+        await until(lambda: waiting(client) == 4)
+        loader.after = fail
+        gate.open.set()
+        statuses = [(await task).status_code for task in (*short, large)]
+    assert statuses == [200, 200, 500, 500, 500], "the second ended in the step before, and waited for company"
+
+
 async def test_a_model_without_a_running_set_fails_its_own_requests(
     serve: Serve, folder: Path, loader: FakeLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

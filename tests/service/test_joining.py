@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from nmt.search import Sentence
 from tests.service.conftest import Client, Serve, until
 from tests.service.engine import Gate, held, post, waiting
-from tests.service.fakes import FakeLoader, text_of
+from tests.service.fakes import FakeLoader, FakePlan, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -134,6 +135,44 @@ async def test_newcomers_wait_two_steps_for_company_beside_a_large_set(client: C
 async def test_newcomers_wait_four_steps_beside_a_larger_set(serve: Serve, loader: FakeLoader) -> None:
     async with serve(max_rows=320) as client:
         assert await joined_beside_a_large_set(client, loader, ["alone"], sentences=28) == [5]
+
+
+async def test_texts_are_not_cut_before_their_sentences_may_join(
+    client: Client, loader: FakeLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[int] = []
+    prepare = FakePlan.prepare
+
+    def note(plan: FakePlan, seconds: float | None = None) -> bool:
+        prepared.append(sum(running.steps for running in loader.made[0].sets))
+        return prepare(plan, seconds)
+
+    monkeypatch.setattr(FakePlan, "prepare", note)
+    assert await joined_beside_a_large_set(client, loader, ["alone"]) == [3]
+    assert prepared == [0, 3]
+
+
+async def test_sentences_that_end_beside_a_large_set_are_given_back_together(
+    client: Client, loader: FakeLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, int] = {}
+    accept = FakePlan.accept
+
+    def note(plan: FakePlan, sentence: Sentence) -> None:
+        given[text_of(sentence)] = loader.made[0].sets[0].steps
+        accept(plan, sentence)
+
+    monkeypatch.setattr(FakePlan, "accept", note)
+    with held(loader) as gate:
+        large = post(client, *(" ".join(["word"] * 20) for _ in range(13)), beam_size=5)
+        await until(gate.reached.is_set)
+        short = [post(client, " ".join(["short"] * length)) for length in (3, 4, 5, 7)]
+        await until(lambda: waiting(client) == 4)
+        gate.open.set()
+        assert {(await task).status_code for task in (*short, large)} == {200}
+    del given[" ".join(["word"] * 20)]
+    first, *others = given.values()
+    assert [step - first for step in others] == [2, 2, 4], "they ended one, two and four steps after the first"
 
 
 async def test_a_full_set_waits_for_room_for_several(serve: Serve, loader: FakeLoader) -> None:
