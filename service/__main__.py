@@ -30,6 +30,10 @@ logger = logging.getLogger("interlinear")
 _SWITCH_SECONDS = 1e-4
 """For which one thread keeps the interpreter while others want it: Python's 5 ms are as long as a step."""
 
+_KEEP_ALIVE_SECONDS = 75
+"""For which an idle connection stays open: longer than balancers keep theirs (60 is common), since a request that
+meets the end of its connection is lost."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until stopped; returns the exit status."""
@@ -75,6 +79,7 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,  # it would write query strings
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
 

@@ -64,6 +64,16 @@ def test_a_request_over_a_socket(server: tuple[Server, int]) -> None:
     assert answer["results"][0]["text"] == "HOW ARE YOU?"  # type: ignore[index]
 
 
+def test_an_idle_connection_outlives_that_of_a_balancer(server: tuple[Server, int]) -> None:
+    assert server[0].config.timeout_keep_alive > 60
+    connection = http.client.HTTPConnection("127.0.0.1", server[1], timeout=10)
+    for pause in (5.5, 0.0):  # uvicorn's own limit is 5
+        connection.request("GET", "/livez")
+        assert connection.getresponse().read()
+        time.sleep(pause)
+    connection.close()
+
+
 def test_a_client_that_hangs_up_is_not_computed(server: tuple[Server, int], loader: FakeLoader) -> None:
     reached, opened = threading.Event(), threading.Event()
 
