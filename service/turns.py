@@ -39,7 +39,10 @@ _LITTLE = 0.125
 
 _MANY = 64
 """Rows from which a step takes so long, and turns everything else out of the processor's caches, that doing for
-several what would be done for one shows: preparing, encoding, giving answers back."""
+several what would be done for one shows: preparing and encoding newcomers, who would wait for room anyway."""
+
+_CROWDED = 192
+"""Rows from which that goes for giving answers back too: earlier, their delay costs more than it saves."""
 
 _ROWS_A_COMPANION = 16
 """Who comes or has ended then waits until there is one for so many rows."""
@@ -79,7 +82,7 @@ class Running:
     def enough(self, count: int, waited: int) -> bool:
         """Whether so many, after so many steps, need wait no longer for company."""
         company, steps = self.rows // _ROWS_A_COMPANION, min(self.rows // _ROWS_A_STEP, _LONGEST)
-        return self.rows < _MANY or count >= company or waited >= steps
+        return count >= company or waited >= steps
 
 
 class Turns:
@@ -230,7 +233,7 @@ class Turns:
         for model, count in fitting.items():
             running = self._running[model]
             count = min(count, (self._max_rows - running.rows) // _USUAL_ROWS)
-            if not running.enough(count, running.held):
+            if running.rows >= _MANY and not running.enough(count, running.held):
                 running.held += count > 0
                 held.add(model)
         return held
@@ -298,8 +301,8 @@ class Turns:
     def _hand_back(self, running: Running, *, at_once: bool = False) -> None:
         """Finish the sentences that have ended, several together unless `at_once` or somebody watches."""
         running.kept += 1
-        watched = any(ticket.follower is not None for ticket, _ in running.ended)
-        if running.ended and (at_once or watched or running.enough(len(running.ended), running.kept)):
+        at_once = at_once or running.rows < _CROWDED or any(ticket.follower is not None for ticket, _ in running.ended)
+        if running.ended and (at_once or running.enough(len(running.ended), running.kept)):
             ended, running.ended, running.kept = running.ended, [], 0
             for ticket, sentence in ended:
                 self._finish(ticket, sentence)

@@ -164,15 +164,15 @@ async def test_sentences_that_end_beside_a_large_set_are_given_back_together(
 
     monkeypatch.setattr(FakePlan, "accept", note)
     with held(loader) as gate:
-        large = post(client, *(" ".join(["word"] * 20) for _ in range(13)), beam_size=5)
+        large = post(client, *(" ".join(["word"] * 30) for _ in range(39)), beam_size=5)
         await until(gate.reached.is_set)
-        short = [post(client, " ".join(["short"] * length)) for length in (3, 4, 5, 7)]
+        short = [post(client, " ".join(["short"] * length)) for length in (3, 4, 5, 9)]
         await until(lambda: waiting(client) == 4)
         gate.open.set()
         assert {(await task).status_code for task in (*short, large)} == {200}
-    del given[" ".join(["word"] * 20)]
+    del given[" ".join(["word"] * 30)]
     first, *others = given.values()
-    assert [step - first for step in others] == [2, 2, 4], "they ended one, two and four steps after the first"
+    assert [step - first for step in others] == [5, 5, 10], "they ended one, two and six steps after the first"
 
 
 async def test_a_full_set_waits_for_room_for_several(serve: Serve, loader: FakeLoader) -> None:
