@@ -196,7 +196,7 @@ class Beam:
             tokens=tokens,
             score=ending.score,
             token_scores=np.array(logprobs, np.float32),
-            attention=np.concatenate(rows).reshape(len(rows), -1) if rows else None,
+            attention=np.array(rows) if rows else None,
             truncated=ending.truncated,
         )
 
