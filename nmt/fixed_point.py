@@ -37,6 +37,10 @@ from nmt.scripted import scripted
 LANES = 32
 """Floats that torch's vector loops take at once: two AVX-512 registers; the other vectors divide it."""
 
+FEW_ROWS = 8
+"""Rows up to which products are bound by reading weights: one with twice the weights costs less than two,
+and one thread takes no longer than two."""
+
 _GRAIN = 32768
 """Elements up to which torch stays on one thread (`at::internal::GRAIN_SIZE`)."""
 

@@ -76,7 +76,7 @@ class Running:
     owners: dict[Sentence, Ticket] = field(default_factory=dict)
     rows: int = 0
     held: int = 0
-    ended: list[tuple[Ticket, Sentence]] = field(default_factory=list)
+    ended: deque[tuple[Ticket, Sentence]] = field(default_factory=deque)
     kept: int = 0
 
     def enough(self, count: int, waited: int) -> bool:
@@ -164,24 +164,26 @@ class Turns:
     def _prepare(self, held: set[ServedModel]) -> None:
         """Cut and encode texts, in turn, for a short while; new ones of the models in `held` wait."""
         until = time.monotonic() + _SLICES
-        tickets, self._preparing = self._preparing, deque()
-        while tickets and time.monotonic() < until:
-            ticket = tickets.popleft()
-            if ticket.ended:
-                continue
-            if ticket.work is None and ticket.model in held:
-                self._preparing.append(ticket)
-                continue
-            try:
-                if ticket.work is None:
-                    ticket.work = ticket.begin()
-                ticket.prepared = ticket.work.prepare(_SLICE)
-                self._prepared(ticket, ticket.work)
-            except BaseException as error:
-                self._fail(ticket, error)
-            if not (ticket.prepared or ticket.ended):
-                tickets.append(ticket)
-        self._preparing += tickets
+        wait: list[Ticket] = []
+        try:
+            while self._preparing and time.monotonic() < until:
+                ticket = self._preparing.popleft()
+                if ticket.ended:
+                    continue
+                if ticket.work is None and ticket.model in held:
+                    wait.append(ticket)
+                    continue
+                try:
+                    if ticket.work is None:
+                        ticket.work = ticket.begin()
+                    ticket.prepared = ticket.work.prepare(_SLICE)
+                    self._prepared(ticket, ticket.work)
+                except BaseException as error:
+                    self._fail(ticket, error)
+                if not (ticket.prepared or ticket.ended):
+                    self._preparing.append(ticket)
+        finally:  # whatever happens, nobody is forgotten
+            self._preparing.extendleft(reversed(wait))
 
     def _prepared(self, ticket: Ticket, work: Work) -> None:
         """Let the new sentences wait for room; a stream's all at once, after it has said which there are."""
@@ -200,18 +202,20 @@ class Turns:
 
     def _fill(self, full: set[ServedModel]) -> None:
         """One sentence of each ticket in turn, while there is room; none for the models in `full`."""
-        stay: deque[Ticket] = deque()
-        while self._waiting:
-            ticket = self._waiting.popleft()
-            if ticket.ended or not ticket.ready:
-                continue
-            try:
-                joined = ticket.model not in full and self._join(ticket, full)
-            except BaseException as error:
-                self._fail(ticket, error)
-                continue
-            (self._waiting if joined else stay).append(ticket)
-        self._waiting = stay
+        stay: list[Ticket] = []
+        try:
+            while self._waiting:
+                ticket = self._waiting.popleft()
+                if ticket.ended or not ticket.ready:
+                    continue
+                try:
+                    joined = ticket.model not in full and self._join(ticket, full)
+                except BaseException as error:
+                    self._fail(ticket, error)
+                    continue
+                (self._waiting if joined else stay).append(ticket)
+        finally:
+            self._waiting.extend(stay)
         self._offer()
 
     def _offer(self) -> None:
@@ -303,9 +307,9 @@ class Turns:
         running.kept += 1
         at_once = at_once or running.rows < _CROWDED or any(ticket.follower is not None for ticket, _ in running.ended)
         if running.ended and (at_once or running.enough(len(running.ended), running.kept)):
-            ended, running.ended, running.kept = running.ended, [], 0
-            for ticket, sentence in ended:
-                self._finish(ticket, sentence)
+            running.kept = 0
+            while running.ended:
+                self._finish(*running.ended.popleft())
 
     def _finish(self, ticket: Ticket, sentence: Sentence) -> None:
         """A sentence has ended."""

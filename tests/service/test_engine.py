@@ -14,6 +14,7 @@ import pytest
 
 from nmt.options import SearchOptions
 from service import turns, work
+from service.ticket import Ticket
 from tests.service.conftest import Client, Serve, until
 from tests.service.engine import Gate, held, metrics, post, waiting, waiting_units
 from tests.service.fakes import FakeLoader, FakePlan, FakeRunningSet, write_bundle
@@ -76,6 +77,40 @@ async def test_a_broken_running_set_is_replaced(
         assert [response.status_code for response in responses] == [500] * 3
     assert (await post(client, "again")).json()["results"][0]["text"] == "AGAIN"
     assert waiting(client) == 0
+
+
+async def test_nobody_is_forgotten_when_telling_one_fails(
+    client: Client, loader: FakeLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail, prepare = Ticket.fail, FakePlan.prepare
+    failed: list[Ticket] = []
+
+    def fail_once(ticket: Ticket, error: BaseException) -> None:
+        failed.append(ticket)
+        if len(failed) == 1:
+            raise MemoryError
+        fail(ticket, error)
+
+    def stumble(plan: FakePlan, seconds: float) -> bool:
+        if plan.texts == ["bad"]:
+            raise KeyError
+        return prepare(plan, seconds)
+
+    monkeypatch.setattr(Ticket, "fail", fail_once)
+    monkeypatch.setattr(FakePlan, "prepare", stumble)
+    with held(loader) as gate:
+        tasks = [post(client, "good")]
+        await until(gate.reached.is_set)
+        bad = post(client, "bad")
+        await until(lambda: waiting(client) == 1)
+        tasks += [post(client, f"text {number}") for number in range(3)]
+        await until(lambda: waiting(client) == 4)
+        gate.open.set()
+        done, _ = await asyncio.wait(tasks, timeout=10)
+    bad.cancel()
+    assert {task.result().status_code for task in done} == {500}
+    assert len(done) == 4
+    assert (await post(client, "again")).status_code == 200
 
 
 async def test_what_has_ended_outlives_a_running_set_that_breaks(client: Client, loader: FakeLoader) -> None:
