@@ -15,8 +15,10 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from tqdm import tqdm
@@ -28,9 +30,10 @@ from nmt.batch import pad
 from nmt.bundle import ModelBundle
 from nmt.config import BOS, EOS
 from nmt.fixed_model import FixedPointModel
-from nmt.fixed_point import Int8Linear
+from nmt.fixed_point import pack, product
 from nmt.runtime import Float16Model
 from nmt.search import SearchOptions
+from nmt.threads import one_thread
 from nmt.translator import Translator
 
 SENTENCE = "The children are playing in the garden with their new red ball."
@@ -53,9 +56,9 @@ def least(call: Callable[[], object], *, seconds: float = 1.0, most: int = 200) 
 
 def int8_peak(size: int = 1024, rows: int = 320) -> float:
     """Operations a second of the int8 product that the runtime uses."""
-    linear = Int8Linear(torch.randn(size, size), None)
+    packed = pack(torch.randn(size, size), None)
     inputs = torch.rand(rows, size) - 0.5
-    return 2 * rows * size * size / (least(lambda: linear(inputs)) / 1000)
+    return 2 * rows * size * size / (least(partial(product, inputs, packed)) / 1000)
 
 
 def width_of(model: object) -> int:
@@ -68,18 +71,21 @@ def parts(model: Any, state: Any, rows: int) -> dict[str, float]:
     if not isinstance(model, FixedPointModel):
         return {}
     found: dict[str, float] = {}
-    named = {f"layer {index}": linear for index, linear in enumerate(model.layers)}
-    for name, linear in {**named, "readout": model.readout, "output": model.output}.items():
-        inputs = torch.rand(rows, _inputs(linear)) - 0.5 if name != "output" else torch.rand(rows, _inputs(linear))
-        found[name] = least(lambda linear=linear, inputs=inputs: linear(inputs))  # type: ignore[misc]
+    named = {f"layer {index}": packed for index, packed in enumerate(model.layers)}
+    for name, packed in {**named, "readout": model.readout, "output": model.output}.items():
+        weight, _ = torch.ops.quantized.linear_unpack(packed)
+        inputs = torch.rand(rows, weight.shape[1]) - 0.5
+        found[name] = least(partial(product, inputs, packed))
     queries = torch.rand(state.sentences, rows // state.sentences, model.config.decoder_size) - 0.5
     found["attention"] = least(lambda: state.context.read(queries))
     return found
 
 
-def _inputs(linear: Int8Linear) -> int:
-    weight, _ = torch.ops.quantized.linear_unpack(linear.packed)
-    return int(weight.shape[1])
+def steps_of(translator: Translator, text: str, options: SearchOptions) -> int:
+    """Steps until the search is certain; with a beam some more than the answer has units."""
+    with mock.patch.object(translator.model, "step", wraps=translator.model.step) as step:
+        translator.translate([text], options=options)
+    return step.call_count
 
 
 @torch.inference_mode()
@@ -98,27 +104,25 @@ def profile(translator: Translator, work: Work, text: str) -> list[dict[str, Any
         tokens = torch.full((sentences * rows,), BOS)
         logits = model.step(tokens, state).logits
         options = SearchOptions(beam_size=rows)
-        answer = translator.translate([text], options=options)[0].sentences[0].hypotheses[0]
-        steps = len(answer.subwords.target)
+        steps = steps_of(translator, text, options)
         reading = 1000 * work.step_weights * width / bandwidth
         computing = 1000 * 2 * work.step_weights * sentences * rows / peak
-        entry: dict[str, Any] = {
-            "sentences": sentences,
-            "rows": sentences * rows,
-            "steps": steps,
-            "tokenize_ms": least(lambda: translator.source_tokenizer.encode(text)) * sentences,
-            "encode_ms": least(lambda together=together: model.encode(together)),  # type: ignore[misc]
-            "start_ms": least(lambda encoded=encoded: model.start(encoded)),  # type: ignore[misc]
-            "step_ms": least(lambda tokens=tokens, state=state: model.step(tokens, state)),  # type: ignore[misc]
-            "log_softmax_ms": least(lambda logits=logits: logits.log_softmax(dim=-1)),  # type: ignore[misc]
-            "products_ms": parts(model, state, sentences * rows),
-            "floor_step_ms": max(reading, computing),
-            "floor": "memory" if reading > computing else "arithmetic",
-            "translate_ms": least(
-                lambda texts=[text] * sentences, options=options: translator.translate(texts, options=options),  # type: ignore[misc]
-                seconds=3.0,
-            ),
-        }
+        with one_thread(sentences * rows <= model.few_rows):
+            entry: dict[str, Any] = {
+                "sentences": sentences,
+                "rows": sentences * rows,
+                "steps": steps,
+                "tokenize_ms": least(lambda: translator.source_tokenizer.encode(text)) * sentences,
+                "encode_ms": least(partial(model.encode, together)),
+                "start_ms": least(partial(model.start, encoded)),
+                "step_ms": least(partial(model.step, tokens, state)),
+                "log_softmax_ms": least(partial(logits.log_softmax, dim=-1)),
+                "products_ms": parts(model, state, sentences * rows),
+                "floor_step_ms": max(reading, computing),
+                "floor": "memory" if reading > computing else "arithmetic",
+            }
+        whole = partial(translator.translate, [text] * sentences, options=options)
+        entry["translate_ms"] = least(whole, seconds=3.0)
         model_ms = entry["encode_ms"] + entry["start_ms"] + entry["step_ms"] * steps
         entry["outside_the_model_ms"] = entry["translate_ms"] - model_ms
         found.append(entry)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nmt.masks import strike_out
 from nmt.options import Sampling
 from nmt.scripted import scripted
 
@@ -41,6 +42,15 @@ def log_softmax(logits: Tensor) -> Tensor:
         return logits.log_softmax(dim=1)
     # in place: at (320, 8000) a fresh 10 MB would take a third more time
     return torch._log_softmax(logits, 1, False, out=logits)
+
+
+def best_allowed(logits: Tensor, special: Tensor, count: int, weights: Tensor | None) -> Candidates:
+    """`best` of the logits (R, U), which it overwrites, without the special units (A, 1, 3) of each sentence."""
+    if count == 1 or not _by_blocks(logits, count):
+        scores = log_softmax(logits)
+        strike_out(scores, special)
+        return best(scores, count, weights)
+    return gather(*_of_logits(logits, special, count), weights)
 
 
 def best(log_probabilities: Tensor, count: int, weights: Tensor | None) -> Candidates:
@@ -85,9 +95,14 @@ def stack(parts: Sequence[Candidates]) -> Candidates:
 
 def most_likely(log_probabilities: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` largest of every row (R, U), best first, and their columns: (R, count) each."""
-    if log_probabilities.device.type != "cpu" or count * 8 > log_probabilities.shape[1] // _BLOCK:
-        return log_probabilities.topk(count, dim=1)
-    return _of_blocks(log_probabilities, count)
+    if _by_blocks(log_probabilities, count):
+        return _of_blocks(log_probabilities, count)
+    return log_probabilities.topk(count, dim=1)
+
+
+def _by_blocks(values: Tensor, count: int) -> bool:
+    """Whether `_of_blocks` is the quicker way."""
+    return values.device.type == "cpu" and count * 8 <= values.shape[1] // _BLOCK
 
 
 @scripted
@@ -105,6 +120,14 @@ def _of_blocks(values: Tensor, count: int, block: int = _BLOCK) -> tuple[Tensor,
         at = torch.cat((at, last), dim=1)
     found, chosen = values.gather(1, at).topk(count, dim=1)
     return found, at.gather(1, chosen)
+
+
+@scripted
+def _of_logits(logits: Tensor, special: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """All of `best_allowed` in one call: whoever waits for the interpreter's lock has it meanwhile."""
+    scores = torch._log_softmax(logits, 1, False, out=logits)
+    strike_out(scores, special)
+    return _of_blocks(scores, count)
 
 
 def drawn(log_probabilities: Tensor, sampling: Sampling, uniforms: NDArray[np.float32]) -> tuple[Tensor, Tensor]:

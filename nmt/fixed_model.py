@@ -63,11 +63,13 @@ def _decode(
     table: Tensor,
     layers: list[Packed],
     readout: Packed,
+    output: Packed,
     wiring: str,
     residual: bool,
     memory_scale: float,
     threads: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    whole: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """One step of every row.
 
     Args:
@@ -79,13 +81,15 @@ def _decode(
         table: What embeddings add to the gates of the first layer, (V, 4H).
         layers: The products of the layers.
         readout: The product of the features.
+        output: The product of the logits.
         wiring: Of `ModelConfig`.
         residual: Of `ModelConfig`.
         memory_scale: Brings a context into the range of the products.
         threads: As for `sigmoid`.
+        whole: Whether to score the whole vocabulary.
 
     Returns:
-        Features (R, E) from 0 to 1, attention (R, S), hidden and cell states.
+        Logits (R, V), if `whole`, features (R, E) from 0 to 1, attention (R, S), hidden and cell states.
     """
     memory, keys, bias = source
     size = hidden.size(1) // len(layers)
@@ -121,7 +125,8 @@ def _decode(
     width = size * len(layers)
     unread = 0 if residual else width - size
     feature = sigmoid(product(together[:, unread:].contiguous(), readout), threads)
-    return feature, weights, together[:, :width], torch.cat(after, dim=1)
+    logits = product(feature, output, 1 / 127, 0) if whole else feature
+    return logits, feature, weights, together[:, :width], torch.cat(after, dim=1)
 
 
 class FixedPointModel:
@@ -160,7 +165,7 @@ class FixedPointModel:
         # a feature is tanh = 2 s - 1 of a sigmoid s, and W (2 s - 1) + b = 2 W s + (b - W 1)
         weight, bias = decoder.output.weight.detach(), decoder.output.bias.detach()
         self.bias = bias - weight.sum(dim=1)
-        self.output = Int8Linear(2 * weight, self.bias, scale=1 / 127, zero_point=0)
+        self.output = pack(2 * weight, self.bias)
         self.rows, self.scales = by_rows(2 * weight)
         self.asked: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
@@ -202,7 +207,7 @@ class FixedPointModel:
         config, source = self.config, state.context
         assert state.recurrent.cell is not None
         assert isinstance(source, FixedSource)
-        feature, weights, hidden, cell = _decode(
+        logits, feature, weights, hidden, cell = _decode(
             tokens,
             state.recurrent.hidden,
             state.recurrent.cell,
@@ -211,18 +216,20 @@ class FixedPointModel:
             self.table,
             self.layers,
             self.readout,
+            self.output,
             config.wiring,
             config.residual,
             0.5 / self.memory_reach,
             torch.get_num_threads(),
+            vocabulary is None,
         )
         feed = None if state.feed is None else feature - 0.5
-        return Step(self._logits(feature, vocabulary), weights, state.after(FixedState(hidden, cell), feed))
+        if vocabulary is not None:
+            logits = self._logits_of(feature, vocabulary)
+        return Step(logits, weights, state.after(FixedState(hidden, cell), feed))
 
-    def _logits(self, feature: Tensor, vocabulary: Tensor | None) -> Tensor:
-        """Logits (R, V), or (R, U): then in fp32, which sums these whole numbers exactly and needs no packing."""
-        if vocabulary is None:
-            return self.output(feature)
+    def _logits_of(self, feature: Tensor, vocabulary: Tensor) -> Tensor:
+        """Logits (R, U) in fp32, which sums these whole numbers exactly and needs no packing."""
         asked = self.asked  # another thread may ask for other ids meanwhile
         if asked is None or asked[0] is not vocabulary:
             rows, scales, bias = (part.index_select(0, vocabulary) for part in (self.rows, self.scales, self.bias))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmt.beam import Beam, Record, Sentence
-from nmt.candidates import Candidates, best, drawn, gather, log_softmax, stack
+from nmt.candidates import Candidates, best, best_allowed, drawn, gather, log_softmax, stack
 from nmt.config import EOS, PAD
 from nmt.decoder import DecoderState
 from nmt.masks import Forbidden, Masks
@@ -127,10 +127,14 @@ class Lane:
         tokens = torch.from_numpy(read.reshape(-1)).to(self.device)
         step = self.model.step(tokens, state, masks.vocabulary)
         masks.narrow(step.logits)
+        count = min(self.rows, step.logits.shape[1])
+        if self.sampling is None and not any(beam.rules for beam in beams):
+            candidates, forbidden = best_allowed(step.logits, masks.special, count, step.weights), Forbidden({}, {})
+            return _Answer(step.state, candidates, masks.columns, forbidden)
         scores = log_softmax(step.logits)
         forbidden = masks.forbid(scores, beams)
         if self.sampling is None:
-            candidates = best(scores, min(self.rows, scores.shape[1]), step.weights)
+            candidates = best(scores, count, step.weights)
         else:
             uniforms = np.concatenate([beam.uniforms[len(beam.trail)] for beam in beams])
             candidates = gather(*drawn(scores, self.sampling, uniforms), step.weights)

@@ -41,7 +41,7 @@ def _by_sentence(scores: Tensor, masks: Tensor) -> Tensor:
 
 
 @scripted
-def _strike_out(scores: Tensor, special: Tensor) -> None:
+def strike_out(scores: Tensor, special: Tensor) -> None:
     """-inf for special units (A, 1, 3), the first columns of (A K, U), in place."""
     _by_sentence(scores, special)[:, :, :3].masked_fill_(special, -math.inf)
 
@@ -96,7 +96,7 @@ class Masks:
         bound: dict[Beam, list[int]] = {}
         ruled = [(place, beam) for place, beam in enumerate(beams) if beam.rules]
         if not ruled:
-            _strike_out(log_probabilities, self.special)
+            strike_out(log_probabilities, self.special)
             return Forbidden(faults, bound)
         scores = _by_sentence(log_probabilities, self.special)
         prescribed: dict[Beam, list[tuple[int, list[int], Tensor]]] = {}
@@ -106,7 +106,7 @@ class Masks:
                 bound[beam] = [row for row, _, _ in rows]
             except Exception as error:
                 faults[beam] = error
-        _strike_out(log_probabilities, self.special)
+        strike_out(log_probabilities, self.special)
         for place, beam in ruled:
             if beam in faults:
                 continue

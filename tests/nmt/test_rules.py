@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.batch import pad
-from nmt.candidates import drawn, gather, log_softmax, most_likely, transfer
+from nmt.candidates import best_allowed, drawn, gather, log_softmax, most_likely, transfer
 from nmt.config import BOS, EOS, PAD, UNK
 from nmt.model import Seq2Seq
 from nmt.rules import CoveragePenalty, NoRepeat, UnknownBudget, rules_for
@@ -372,6 +372,19 @@ def test_most_likely_by_blocks_equals_plain_top_k(rows: int, columns: int, count
     assert torch.equal(values, scores.topk(count, dim=1).values)
     assert torch.equal(scores.gather(1, at), values)
     assert all(len(set(row)) == count for row in at.tolist())
+
+
+@pytest.mark.parametrize("count", [1, 3, 200])
+def test_the_best_that_are_allowed_come_straight_from_the_logits(count: int) -> None:
+    logits = torch.randn(6, 2000)
+    logits[:, :4] += 9  # special units would win
+    special = torch.tensor([[[True, True, True]], [[True, False, True]]])
+    expected = logits.log_softmax(dim=1)
+    expected.view(2, 3, -1)[:, :, :3].masked_fill_(special, -math.inf)
+    found = best_allowed(logits, special, count, None)
+    np.testing.assert_allclose(found.values, expected.topk(count, dim=1).values, rtol=1e-5)
+    np.testing.assert_array_equal(expected.gather(1, torch.from_numpy(found.columns)), found.values)
+    assert (found.columns == 1).any(axis=1).tolist() == [False] * 3 + [True] * 3
 
 
 def test_log_softmax_in_place_equals_log_softmax() -> None:

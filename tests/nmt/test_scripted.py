@@ -23,7 +23,12 @@ def test_what_torch_can_script_is_scripted() -> None:
     arithmetic = {"product", "sigmoid", "to_grid", "lstm", "attend"}
     sources = {"_whole", "_widened", "_ready", "_chosen", "_kept", "_joined", "_rows"}
     encoder, decoder = {"_gates", "_run", "_encode"}, {"_attend", "_decode"}
-    assert found == arithmetic | sources | encoder | decoder | {"_of_blocks", "_by_sentence", "_strike_out"}
+    assert found == arithmetic | sources | encoder | decoder | {
+        "_of_blocks",
+        "_of_logits",
+        "_by_sentence",
+        "strike_out",
+    }
 
 
 def test_a_function_stays_what_it_is_where_there_is_no_torchscript(monkeypatch: pytest.MonkeyPatch) -> None:
