@@ -6,7 +6,6 @@ import logging
 import queue
 import time
 import traceback
-import weakref
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -61,7 +60,7 @@ _USUAL_ROWS = 5
 
 @dataclass(eq=False, slots=True)
 class Running:
-    """A model's running set.
+    """A model's running set, as long as there is something in it.
 
     Attributes:
         sentences: Of all tickets.
@@ -112,7 +111,7 @@ class Turns:
         self._max_rows, self._max_units, self._threads = max_rows, max_units, threads
         self._preparing: deque[Ticket] = deque()
         self._waiting: deque[Ticket] = deque()
-        self._running: weakref.WeakKeyDictionary[ServedModel, Running] = weakref.WeakKeyDictionary()
+        self._running: dict[ServedModel, Running] = {}
         self._offer()
         self.stopped = False
         """Set from outside, before a None in the inbox."""
@@ -131,21 +130,25 @@ class Turns:
 
     def _turn(self) -> None:
         """Everything once: news, preparing, joining, a step of every set."""
-        busy = self._preparing or self._waiting or any(r.owners or r.ended for r in self._running.values())
-        if not busy:
+        if not (self._preparing or self._waiting or self._running):
             self._sleep()
         while not self._inbox.empty():
             self._receive(self._inbox.get())
-        held = self._held()
-        self._prepare(held)
-        self._fill(held)
+        if self._preparing or self._waiting:
+            held = self._held()
+            self._prepare(held)
+            self._fill(held)
+        self._offer()
         for model, running in list(self._running.items()):
             if running.owners:
                 self._step(model, running)
             self._hand_back(running)
+            if not (running.owners or running.ended):  # nothing here keeps a model that is served no more
+                self._running.pop(model, None)
 
     def _sleep(self) -> None:
         """Until there is something to do; memory that a load has left behind goes back meanwhile."""
+        self._offer()
         try:
             ticket = self._inbox.get(timeout=_IDLE)
         except queue.Empty:
@@ -216,7 +219,6 @@ class Turns:
                 (self._waiting if joined else stay).append(ticket)
         finally:
             self._waiting.extend(stay)
-        self._offer()
 
     def _offer(self) -> None:
         """Say how many requests there is room for beside the largest set."""
@@ -305,8 +307,10 @@ class Turns:
     def _hand_back(self, running: Running, *, at_once: bool = False) -> None:
         """Finish the sentences that have ended, several together unless `at_once` or somebody watches."""
         running.kept += 1
+        if not running.ended:
+            return
         at_once = at_once or running.rows < _CROWDED or any(ticket.follower is not None for ticket, _ in running.ended)
-        if running.ended and (at_once or running.enough(len(running.ended), running.kept)):
+        if at_once or running.enough(len(running.ended), running.kept):
             running.kept = 0
             while running.ended:
                 self._finish(*running.ended.popleft())
