@@ -39,7 +39,7 @@ LANES = 32
 
 FEW_ROWS = 8
 """Rows up to which products are bound by reading weights: one with twice the weights costs less than two,
-and one thread takes no longer than two."""
+and one thread takes hardly longer than two."""
 
 _GRAIN = 32768
 """Elements up to which torch stays on one thread (`at::internal::GRAIN_SIZE`)."""
