@@ -10,7 +10,7 @@ import torch
 
 from nmt.config import EOS, ModelConfig
 from nmt.model import DecodingModel, Seq2Seq
-from nmt.search import Hypothesis, RunningSet, SearchOptions, Sentence, translate_all
+from nmt.search import Hypothesis, Rule, RunningSet, SearchOptions, Sentence, translate_all
 
 SENTENCES = [[4, 5, 6, 5], [5], [6, 4, 4, 5, 6, 6, 5], [4, 6]]
 
@@ -71,3 +71,16 @@ def assert_same(found: Sequence[Hypothesis] | None, expected: Sequence[Hypothesi
             assert mine.attention is other.attention
         else:
             np.testing.assert_allclose(mine.attention, other.attention, atol=1e-4)
+
+
+class Given(Rule):
+    """The first units are given, whatever other rules say."""
+
+    def __init__(self, rest: tuple[int, ...]) -> None:
+        self.rest = rest
+
+    def only(self, row: int) -> list[int] | None:
+        return [self.rest[0]] if self.rest else None
+
+    def advance(self, parents: object, tokens: object) -> Rule:
+        return Given(self.rest[1:])
