@@ -95,9 +95,6 @@ class Masks:
         faults: dict[Beam, Exception] = {}
         bound: dict[Beam, list[int]] = {}
         ruled = [(place, beam) for place, beam in enumerate(beams) if beam.rules]
-        if not ruled:
-            strike_out(log_probabilities, self.special)
-            return Forbidden(faults, bound)
         scores = _by_sentence(log_probabilities, self.special)
         prescribed: dict[Beam, list[tuple[int, list[int], Tensor]]] = {}
         for place, beam in ruled:
