@@ -1,5 +1,6 @@
 import os
 
+import pytest
 import torch
 from hypothesis import settings
 
@@ -8,3 +9,9 @@ settings.register_profile("default", deadline=None, derandomize=os.environ.get("
 settings.load_profile("default")
 
 torch.set_num_threads(1)  # the models here are tiny: a second thread only gets in the way
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    """What a test draws does not depend on the tests before it."""
+    torch.manual_seed(0)
