@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         found = commands.add_parser(name, help=text, description=text)
-        found.add_argument("--model", required=True, help="model folder: models/en-fr, or models/en-fr/1")
+        found.add_argument("--model", required=True, help="model folder: models/en-fr, or models/en-fr/5")
         return found
 
     translate = command("translate", "Translate standard input, one line out for one line in.")

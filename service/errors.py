@@ -54,7 +54,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 }
 """Stable code -> status and title. Documented in docs/serving.md."""
 
-LIBRETRANSLATE_PATHS = ("/translate", "/languages")
+LIBRETRANSLATE_PATHS = ("/translate", "/languages", "/detect", "/frontend/settings", "/health")
 
 _FIELD_NAMES = [
     *("texts", "source", "target", "model", "version", "n_best", "beam_size", "return", "granularity"),

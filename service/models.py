@@ -178,6 +178,12 @@ class ModelStore:
             self._serve({key: model for key, model in self._served.items() if key != name})
         present = {(candidate.path, candidate.fingerprint) for name in found for candidate in found[name]}
         self._failures = {key: reason for key, reason in self._failures.items() if key in present}
+        if not self.settled:
+            for name, version in self._pin.items():
+                if not any(candidate.version == version for candidate in found.get(name, [])):
+                    logger.warning(
+                        "%s version %d is pinned, but it is not there; %s is not served", name, version, name
+                    )
         self.settled = True
 
     def _update(self, name: str, candidates: list[Candidate]) -> None:

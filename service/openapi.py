@@ -50,7 +50,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
             for operation in document["paths"][path].values():
                 _set_errors(operation, {status: _problem(status) for status in statuses})
         errors = {status: _libretranslate(status) for status in _LIBRETRANSLATE}
-        _set_errors(document["paths"]["/translate"]["post"], errors)
+        for path in ("/translate", "/detect"):
+            _set_errors(document["paths"][path]["post"], errors)
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         description="Arithmetic: default is the fastest exact enough for model and device; bfloat16 needs a GPU.",
     )
     pin: Annotated[dict[str, int], NoDecode] = Field(
-        default_factory=dict, description="Versions to serve instead of the highest, as in en-fr=1,fr-en=2."
+        default_factory=dict, description="Versions to serve instead of the highest, as in en-fr=5,fr-en=5."
     )
     threads: int = Field(
         default=0, ge=0, le=1024, description="CPU threads for the model; 0 leaves the choice to PyTorch."
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
             return value
         pins = dict(part.partition("=")[::2] for part in value.split(",") if part.strip())
         if not all(name.strip() and version.strip().isdecimal() for name, version in pins.items()):
-            raise ValueError("must look like en-fr=1,fr-en=2")
+            raise ValueError("must look like en-fr=5,fr-en=5")
         return {name.strip(): int(version) for name, version in pins.items()}
 
     @field_validator("device")

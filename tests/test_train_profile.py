@@ -17,6 +17,6 @@ def test_shares_of_all_kinds_of_work_make_one() -> None:
 
 def test_an_update_is_profiled_in_all_its_parts() -> None:
     result = train_profile.measure(updates=1, rows=2, length=4, vocabulary=50)
-    assert result["tokens"] == 8
-    assert set(result["parts"]) == set(train_profile.PARTS)
+    assert all(result["parts"][part] > 0 for part in train_profile.PARTS)
+    assert all(result["shares"][kind] > 0 for kind in train_profile.KINDS)
     assert "LSTM kernel, backward" in train_profile.page(result)

@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
 from service.answer_schemas import StatusAnswer
-from service.state import Running
+from service.state import Running, State
 
 router = APIRouter(tags=["health"])
 
@@ -22,13 +22,17 @@ async def livez(running: Running) -> Response:
 @router.get("/readyz", response_model=StatusAnswer, summary="Can it take requests?")
 async def readyz(running: Running) -> Response:
     """200 once every model found at the start has been tried and one is served; 503 before, and when stopping."""
+    found = status(running)
+    return JSONResponse({"status": found}, 200 if found == "ready" else 503)
+
+
+def status(running: State) -> str:
+    """`ready`, or why it cannot take requests: `loading`, `no model`, `draining`."""
     if running.engine.draining:
-        status = "draining"
-    elif not running.models.settled:
-        status = "loading"
-    else:
-        status = "ready" if running.models.served else "no model"
-    return JSONResponse({"status": status}, 200 if status == "ready" else 503)
+        return "draining"
+    if not running.models.settled:
+        return "loading"
+    return "ready" if running.models.served else "no model"
 
 
 @router.get("/metrics", response_class=Response, summary="Prometheus metrics")

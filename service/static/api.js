@@ -39,7 +39,8 @@ async function problemOf(response) {
   try {
     return told(await response.json(), known);
   } catch {
-    return new Problem({ ...known, code: "" });
+    // no answer of the service: one of a balancer before it
+    return new Problem({ ...known, code: [502, 503, 504].includes(response.status) ? "network" : "other" });
   }
 }
 

@@ -174,7 +174,6 @@ function forget() {
 }
 
 function describe() {
-  byId("copy").disabled = !session.result;
   byId("link").disabled = field.value.trim() === "" || !directions.any;
   output.container.dataset.empty = strings().translation_empty;
   card.credit(session.answer ?? {});
@@ -182,8 +181,8 @@ function describe() {
 
 /** Dims a translation that is not of what the field says now. */
 function stale(yes) {
-  output.container.classList.toggle("is-stale", yes);
-  byId("attention").classList.toggle("is-stale", yes);
+  for (const part of [output.container, byId("flags"), byId("attention")]) part.classList.toggle("is-stale", yes);
+  byId("copy").disabled = yes || !session.result;
 }
 
 function busy(yes) {
@@ -219,8 +218,13 @@ function cancel() {
   stale(session.result !== null);
 }
 
+/** As if it had been typed, so that the browser can undo it. */
 function setText(text) {
-  field.value = text;
+  const { activeElement: focused } = document;
+  field.focus({ preventScroll: true });
+  field.select();
+  if (!document.execCommand(text === "" ? "delete" : "insertText", false, text)) field.value = text;
+  if (focused !== field) focused?.focus({ preventScroll: true });
   edited();
   translate();
 }
@@ -242,7 +246,9 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     translate();
   } else if (event.key === "Escape") {
+    const asked = byId("question").contains(document.activeElement) && output.container.querySelector(".is-pinned");
     light.set("pin", null);
+    if (asked) asked.focus({ preventScroll: true });
   }
 });
 document.addEventListener("click", (event) => {
@@ -296,9 +302,16 @@ function turned() {
   byId("welcome").hidden = field.value.trim() !== "";
   bench.offerComparison(directions.others);
 }
-byId("source-language").addEventListener("change", turned);
-byId("target-language").addEventListener("change", turned);
-byId("swap").addEventListener("click", turned);
+
+/** The reader has chosen another direction than the one that the address may name. */
+function chosen() {
+  memory.dropHash();
+  memory.keepDraft(field.value);
+  turned();
+}
+byId("source-language").addEventListener("change", chosen);
+byId("target-language").addEventListener("change", chosen);
+byId("swap").addEventListener("click", chosen);
 
 // ---------------------------------------------------------------- start
 

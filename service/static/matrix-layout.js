@@ -3,8 +3,8 @@
 export const GAP = 8; // between labels and cells
 const LARGEST = 48; // cells, in CSS pixels
 const COMFORTABLE = 26; // cells at 100 %
-const TALLEST = 660; // of a short sentence's matrix
-const LEGIBLE = 9; // the least distance between two labels
+const TALLEST = 660; // cells of a short sentence's matrix, in CSS pixels
+const LEGIBLE = 9; // the least distance between two labels; slanted ones need more
 const LONGEST_LABEL = 20; // characters
 export const ROOM_FOR_NUMBERS = 34;
 
@@ -37,7 +37,7 @@ export function places(sentence, side, { endMark, crop }) {
 /**
  * @param {import("./sentence.js").Sentence} sentence
  * @param {{transposed: boolean, endMark: boolean, zoom: "fit" | "full" | null, crop: object | null}} options
- * @param {number} room width there is
+ * @param {{width: number, height: number}} room
  * @param {(text: string) => number} measure width of a label at 13 pixels
  * @returns {Layout}
  */
@@ -47,19 +47,20 @@ export function layOut(sentence, options, room, measure) {
   const [rows, columns] = options.transposed ? [source, target] : [target, source];
   const widest = (all) => Math.max(0, ...all.map(({ label }) => measure(label)));
   const shape = (size) => {
-    const font = Math.max(8, Math.min(13, size));
+    const turned = widest(columns) * (Math.max(8, Math.min(13, size)) / 13) > size - 4;
+    const font = Math.max(8, Math.min(13, turned ? size * Math.SQRT1_2 : size));
     const scale = font / 13;
-    const left = Math.ceil(Math.min(widest(rows) * scale, room * 0.4)) + GAP;
-    const turned = widest(columns) * scale > size - 4;
+    const left = Math.ceil(Math.min(widest(rows) * scale, room.width * 0.4)) + GAP;
     const lean = turned ? Math.ceil(widest(columns) * scale * Math.SQRT1_2) : 0;
     const top = (turned ? lean + font : font + 6) + GAP;
-    return { size, font, left, turned, lean, top, every: Math.max(1, Math.ceil(LEGIBLE / size)) };
+    return { size, font, left, turned, lean, top, every: Math.max(1, Math.ceil((turned ? LEGIBLE * Math.SQRT2 : LEGIBLE) / size)) };
   };
   const fit = (guess) => {
     const { left, lean } = shape(guess);
-    return (room - left - lean - 2) / Math.max(1, columns.length);
+    return (room.width - left - lean - 2) / Math.max(1, columns.length);
   };
-  const tall = Math.max(COMFORTABLE, TALLEST / Math.max(1, rows.length));
+  const high = Math.min(TALLEST, room.height - shape(COMFORTABLE).top);
+  const tall = Math.max(COMFORTABLE, high / Math.max(1, rows.length));
   const fitted = Math.min(LARGEST, tall, fit(fit(COMFORTABLE)));
   // Pixels are whole while a cell has enough of them; below, a cell may be a fraction.
   const whole = fitted >= 8 ? Math.floor(fitted) : Math.max(2, Math.floor(fitted * 4) / 4);

@@ -128,7 +128,8 @@ export class Matrix {
     if (!this.sentence?.linked || room === 0) return;
     performance.mark("matrix");
     this.#drawnFor = room;
-    const layout = layOut(this.sentence, this.#options, room, this.#measure);
+    const highest = Number.parseFloat(getComputedStyle(this.container).maxHeight) || Infinity;
+    const layout = layOut(this.sentence, this.#options, { width: room, height: highest - 4 }, this.#measure);
     this.layout = layout;
     const { rows, columns, size, left, top, lean } = layout;
     const width = columns.length * size;

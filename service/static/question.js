@@ -1,7 +1,7 @@
 /** A word put in question: how sure the model was, what else it might have said, and the sentence begun otherwise. */
 
 import * as api from "./api.js";
-import { byId, element } from "./element.js";
+import { announce, byId, element } from "./element.js";
 import { explain } from "./message.js";
 import { strings } from "./strings.js";
 import { isolated } from "./text.js";
@@ -73,6 +73,8 @@ export class Question {
       const own = sentence.names.target[row];
       choices.replaceChildren(...alternatives.map((choice) => this.#choice(choice, choice.text === own)));
       if (alternatives.length === 0) choices.replaceChildren(element("span", { className: "muted", textContent: table.no_choice }));
+      const others = alternatives.filter((choice) => choice.text !== own).map((choice) => choice.text || table.end_of_sentence);
+      announce(`${byId("sureness").textContent} ${others.join(", ") || table.no_choice}`);
     } catch (problem) {
       if (problem.name === "AbortError") return;
       if (!(problem instanceof api.Problem)) throw problem;

@@ -32,7 +32,10 @@ function lay(container, marks, text, sentences, side) {
       }
       const word = element("span", { className: "word", textContent: part.text });
       word.classList.toggle("is-flagged", warned);
-      if (side === "target") judge(word, sentence, part.token);
+      if (side === "target") {
+        judge(word, sentence, part.token);
+        word.role = "button"; // it opens what else could stand here
+      }
       marks.add(word, index, side, part.token);
       holder.append(word);
     }

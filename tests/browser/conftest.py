@@ -18,6 +18,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.conftest import CI
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
@@ -37,9 +39,6 @@ STREAM = "**/v1/translate/stream"
 """Where the page asks for translations."""
 
 Open = Callable[..., "Page"]
-
-
-CI = os.environ.get("CI", "").lower() == "true"
 
 
 def chromium() -> str | None:

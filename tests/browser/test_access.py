@@ -57,7 +57,6 @@ VIEWS: dict[str, Callable[[Page], None]] = {
 
 def serious(page: Page) -> list[str]:
     """What axe-core finds that matters."""
-    page.wait_for_timeout(200)  # a colour in transition is no colour
     page.evaluate(AXE)
     found: list[str] = page.evaluate(
         """async () => {
@@ -71,18 +70,19 @@ def serious(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(open_page: Open, scheme: str) -> None:
-    page = open_page(None, color_scheme=scheme)
+    page = open_page(None, color_scheme=scheme, reduced_motion="reduce")  # a colour in transition is no colour
     assert serious(page) == []
     text = f"{QUESTION} Please skip this doubt."
     for name, view in VIEWS.items():
-        page = open_page(text, color_scheme=scheme)
+        page = open_page(text, color_scheme=scheme, reduced_motion="reduce")
         view(page)
         assert serious(page) == [], name
         page.context.close()
 
 
 def test_axe_finds_nothing_serious_on_a_telephone(open_page: Open) -> None:
-    page = open_page(QUESTION, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, locale="zh-CN")
+    telephone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True, "locale": "zh-CN"}
+    page = open_page(QUESTION, reduced_motion="reduce", **telephone)
     page.locator("#output .word", has_text="vas").tap()
     expect(page.locator("#choices .choice")).to_have_count(4)
     assert serious(page) == []

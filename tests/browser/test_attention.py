@@ -284,24 +284,18 @@ def test_labels_stay_while_the_cells_scroll(open_page: Open) -> None:
     assert page.locator("#matrix").evaluate("e => e.scrollWidth <= e.clientWidth")
 
 
-def test_a_hundred_by_a_hundred_draws_in_time(open_page: Open) -> None:
+def test_a_matrix_that_fits_is_seen_whole(open_page: Open) -> None:
+    page = open_page("one two three four five six seven eight nine ten a b.", viewport={"width": 1280, "height": 760})
+    assert page.locator("[name=zoom][value=fit]").is_checked()
+    assert page.locator("#matrix").evaluate("e => e.scrollHeight <= e.clientHeight && e.scrollWidth <= e.clientWidth")
+
+
+def test_ten_thousand_cells_are_a_few_hundred_elements(open_page: Open) -> None:
     page = open_page(HUNDRED)
-    times = page.evaluate(
-        """async () => {
-            const times = [];
-            for (const zoom of ["fit", "full", "fit", "full", "fit", "full"]) {
-                const start = performance.now();
-                document.querySelector(`[name=zoom][value=${zoom}]`).click();
-                document.body.getBoundingClientRect(); // laid out
-                times.push(performance.now() - start);
-                await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
-            }
-            return times;
-        }"""
-    )
-    assert len(shades(page)) == len(shades(page)[0]) == 100
-    assert min(times[0::2]) < 200
-    assert min(times[1::2]) < 200
+    for zoom in ("fit", "full"):
+        page.locator(f"[name=zoom][value={zoom}]").check()
+        assert len(shades(page)) == len(shades(page)[0]) == 100
+        assert page.locator("#matrix *").count() < 1000
 
 
 def test_numbers_stand_in_cells_only_where_there_is_room(open_page: Open) -> None:

@@ -48,6 +48,15 @@ def test_a_word_says_how_sure_it_is_and_what_else_could_stand_there(open_page: O
     }  # fmt: skip
 
 
+def test_escape_goes_back_from_the_choices_to_the_word(open_page: Open) -> None:
+    page = open_page(QUESTION)
+    ask_about(page, "vas")
+    expect(page.locator("#status")).to_contain_text("vas: 95 % probable. It could have been: vont")
+    page.locator("#beginning-text").press("Escape")
+    expect(page.locator("#question")).to_be_hidden()
+    expect(page.locator("#output .word", has_text="vas")).to_be_focused()
+
+
 def test_a_chosen_word_begins_the_rest_anew_and_marks_what_changed(open_page: Open) -> None:
     page = open_page(QUESTION)
     ask_about(page, "vas")

@@ -76,6 +76,9 @@ def test_a_late_answer_does_not_replace_a_newer_one(open_page: Open, faults: Fau
     page.locator("#text").press("Control+Enter")
     output(page).to_have_text(ANSWER)
     assert len(held) == 1
+    held[0].continue_()
+    page.wait_for_timeout(300)
+    output(page).to_have_text(ANSWER)
 
 
 def test_a_link_opens_and_translates(open_page: Open) -> None:
@@ -110,6 +113,43 @@ def test_copies_the_translation(open_page: Open) -> None:
     expect(page.locator("#copy")).to_have_text("Copied")
 
 
+def test_what_is_of_another_text_is_not_copied(open_page: Open, faults: Faults) -> None:
+    faults.expect("ERR_FAILED")
+    page = open_page(QUESTION)
+    page.route(STREAM, lambda route: route.abort())
+    page.locator("#text").fill("Another text.")
+    expect(page.locator("#message")).to_contain_text("cannot be reached")
+    expect(page.locator("#copy")).to_be_disabled()
+    page.unroute(STREAM)
+    page.locator("#retry").click()
+    expect(page.locator("#copy")).to_be_enabled()
+
+
+def test_what_clear_and_swap_replace_can_be_undone(open_page: Open) -> None:
+    page = open_page()
+    page.locator("#text").fill("A long letter.")
+    output(page).to_have_text(". LETTER LONG A")
+    page.locator("#clear").click()
+    expect(page.locator("#text")).to_have_value("")
+    page.keyboard.press("Control+z")
+    expect(page.locator("#text")).to_have_value("A long letter.")
+    output(page).to_have_text(". LETTER LONG A")
+    page.locator("#swap").click()
+    expect(page.locator("#text")).to_have_value(". LETTER LONG A")
+    expect(page.locator("#swap")).to_be_focused()
+    page.locator("#text").press("Control+z")
+    expect(page.locator("#text")).to_have_value("A long letter.")
+
+
+def test_another_direction_leaves_the_link(open_page: Open) -> None:
+    page = open_page(QUESTION)
+    page.locator("#target-language").select_option("zh")
+    assert "#" not in page.url
+    page.reload()
+    expect(page.locator("#text")).to_have_value(QUESTION)
+    expect(page.locator("#target-language")).to_have_value("zh")
+
+
 def test_swap_turns_direction_and_text_around(open_page: Open) -> None:
     page = open_page(QUESTION)
     page.locator("#swap").click()
@@ -131,13 +171,15 @@ def test_directions_without_a_model_are_not_offered(open_page: Open) -> None:
 def test_markup_stays_text(open_page: Open) -> None:
     text = "<img src=x onerror=alert(1)>"
     page = open_page(text)
-    page.on("dialog", lambda dialog: pytest.fail("markup ran"))
+    ran: list[str] = []
+    page.on("dialog", lambda dialog: (ran.append(dialog.message), dialog.dismiss()))
     page.locator("#output .word").first.click()
     expect(page.locator("#mirror")).to_contain_text(text)
     expect(page.locator("#choices button")).to_have_count(4)
     page.locator("#tab-candidates").click()
     expect(page.locator("#candidate-list li")).to_have_count(5)
     assert page.locator("main img, #choices b, script:not([src])").count() == 0
+    assert ran == []
 
 
 def test_counts_characters_not_utf16_units(open_page: Open) -> None:
@@ -148,10 +190,14 @@ def test_counts_characters_not_utf16_units(open_page: Open) -> None:
 
 def test_too_much_text_is_said_before_it_is_sent(open_page: Open) -> None:
     page = open_page()
-    page.route(STREAM, lambda route: pytest.fail("sent"))
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
     page.locator("#text").fill("a" * 2001)
+    page.locator("#text").press("Control+Enter")
     expect(page.locator("#message")).to_contain_text("2,001 characters; at most 2,000")
     expect(page.locator("#count")).to_have_class(re.compile("is-over"))
+    expect(page.locator("#message")).to_be_in_viewport()
+    assert sent == []
 
 
 def test_text_is_translated_without_attention_when_that_is_too_large(open_page: Open, faults: Faults) -> None:
@@ -277,13 +323,24 @@ def test_a_server_out_of_reach_is_said_and_can_be_tried_again(open_page: Open, f
     output(page).to_have_text(ANSWER)
 
 
+def test_a_balancer_without_a_server_can_be_tried_again(open_page: Open, faults: Faults) -> None:
+    faults.expect("502")
+    page = open_page()
+    page.route(STREAM, lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>", content_type="text/html"))
+    page.locator("#text").fill(QUESTION)
+    expect(page.locator("#message")).to_contain_text("cannot be reached")
+    page.unroute(STREAM)
+    page.locator("#retry").click()
+    output(page).to_have_text(ANSWER)
+
+
 def test_a_busy_server_is_asked_again_by_itself(open_page: Open, faults: Faults) -> None:
     faults.expect("429")
     page = open_page()
     body = json.dumps({"code": "queue_full", "status": 429})
-    page.route(STREAM, lambda route: route.fulfill(status=429, body=body, headers={"Retry-After": "1"}), times=1)
+    page.route(STREAM, lambda route: route.fulfill(status=429, body=body, headers={"Retry-After": "3"}), times=1)
     page.locator("#text").fill(QUESTION)
-    expect(page.locator("#message")).to_contain_text("Trying again in 1 second.")
+    expect(page.locator("#message")).to_contain_text("Trying again in 3 seconds.")
     output(page).to_have_text(ANSWER)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from nmt.config import EOS, ModelConfig
 from nmt.model import DecodingModel, Seq2Seq
-from nmt.search import Hypothesis, Rule, RunningSet, SearchOptions, Sentence, translate_all
+from nmt.search import Columns, Hypothesis, Rule, RunningSet, SearchOptions, Sentence, translate_all
 
 SENTENCES = [[4, 5, 6, 5], [5], [6, 4, 4, 5, 6, 6, 5], [4, 6]]
 
@@ -71,6 +72,13 @@ def assert_same(found: Sequence[Hypothesis] | None, expected: Sequence[Hypothesi
             assert mine.attention is other.attention
         else:
             np.testing.assert_allclose(mine.attention, other.attention, atol=1e-4)
+
+
+class Endless(Rule):
+    """No sentence ends."""
+
+    def forbid(self, log_probabilities: torch.Tensor, columns: Columns) -> None:
+        log_probabilities[:, columns.of([EOS])] = -math.inf
 
 
 class Given(Rule):

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from nmt.search import RunningSet
 from tests.nmt.searching import ask, random_model
 
-pytestmark = pytest.mark.usefixtures("halves")
 
-
+@pytest.mark.usefixtures("halves")
 @settings(max_examples=60)
 @given(
     seed=st.integers(0, 40),
@@ -28,7 +27,7 @@ def test_committed_units_never_change_and_become_the_best_hypothesis(
     options = {"beam_size": beam_size, "n_best": beam_size, "length_penalty": alpha, "coverage_penalty": coverage}
     sentence = ask(source, more={"stream": True}, **options)
     running = RunningSet(model)
-    running.admit([sentence])
+    running.admit([ask([4], beam_size=1), sentence])  # a second thread has the second
     before: list = []
     while len(running):
         running.step()

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import threading
 
 import pytest
-from torch import Tensor
 
-from nmt.config import EOS
 from nmt.decoder import Step
-from nmt.search import Columns, Rule, RunningSet
-from tests.nmt.searching import SENTENCES, ask, random_model, run
-
-
-class Endless(Rule):
-    """No sentence ends."""
-
-    def forbid(self, log_probabilities: Tensor, columns: Columns) -> None:
-        log_probabilities[:, columns.of([EOS])] = -math.inf
+from nmt.search import RunningSet
+from tests.nmt.searching import SENTENCES, Endless, ask, random_model, run
 
 
 class Broken(BaseException):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nmt.batch import Batch
-from nmt.cells import word_dropout
+from nmt.cells import shared_dropout, word_dropout
 from nmt.config import ModelConfig
 from nmt.decoder import Parallel
 from nmt.embedding import Embedding
@@ -79,6 +79,25 @@ def test_dropout_is_one_mask_for_all_steps_and_every_weight_learns(combination: 
         if (parameter.grad is None or not parameter.grad.any()) and "embedding" not in name
     ]
     assert unused == []
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=name)
+def test_dropout_draws_as_much_for_many_steps_as_for_one(
+    combination: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[int, ...]] = []
+
+    def note(inputs: torch.Tensor, rate: float) -> torch.Tensor:
+        drawn.append((len(inputs), inputs.shape[-1]))
+        return shared_dropout(inputs, rate)
+
+    for place in ("cells", "decoder", "encoder"):
+        monkeypatch.setattr(f"nmt.{place}.shared_dropout", note)
+    model = make(combination, dropout=0.5).train()
+    model(Batch.of([[4, 5, 6]], [[5, 6]]))
+    few, drawn[:] = list(drawn), []
+    model(Batch.of([[4, 5, 6] * 4], [[5, 6] * 4]))
+    assert few == drawn != []
 
 
 def test_features_drop_the_same_units_at_every_step() -> None:

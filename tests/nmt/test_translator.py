@@ -213,13 +213,6 @@ def test_given_pair_has_a_limit(translator: Translator) -> None:
         translator.attend("x", "y" * 300)
 
 
-def test_options_are_checked(translator: Translator) -> None:
-    with pytest.raises(ConfigError, match="beam_size = 0 is out of range"):
-        translator.translate(["x"], options=SearchOptions(beam_size=0))
-    with pytest.raises(ConfigError, match="n_best = 3 is larger"):
-        translator.translate(["x"], options=SearchOptions(beam_size=2, n_best=3))
-
-
 def test_model_without_attention_translates_and_says_so(tmp_path: Path) -> None:
     path = save_bundle(tmp_path / "xx-yy" / "1", context="first_state", score="", wiring="")
     without = Translator.load(path, device="cpu")

@@ -201,7 +201,7 @@ async def test_text_that_waits_has_a_budget(serve: Serve, loader: FakeLoader) ->
 
 
 async def test_the_deadline_ends_a_request_and_frees_its_rows(serve: Serve, loader: FakeLoader) -> None:
-    async with serve(deadline_seconds=0.2) as client:
+    async with serve(deadline_seconds=1.5) as client:
         with held(loader) as gate:
             tasks = [post(client, "running")]
             await until(gate.reached.is_set)
@@ -292,8 +292,9 @@ async def test_what_is_not_ready_when_the_engine_closes_is_told(client: Client, 
         await until(gate.reached.is_set)
         tasks.append(post(client, "waiting"))
         await until(lambda: waiting(client) == 1)
-        closing = asyncio.create_task(asyncio.to_thread(client.app.state.running.engine.close))
-        await asyncio.sleep(0.05)
+        engine = client.app.state.running.engine
+        closing = asyncio.create_task(asyncio.to_thread(engine.close))
+        await until(lambda: engine.draining)
         gate.open.set()
         for task in tasks:
             assert ((await task).status_code, (await task).json()["code"]) == (503, "draining")
@@ -306,6 +307,7 @@ async def test_timing_says_where_the_time_went(client: Client, loader: FakeLoade
         first = post(client, "first")
         await until(gate.reached.is_set)
         second = post(client, "second")
+        await until(lambda: waiting(client) == 1)
         await asyncio.sleep(0.05)
         gate.open.set()
         timing = (await first).json()["timing_ms"]

@@ -11,6 +11,13 @@ from tests.service.fakes import FakeLoader, FakePlan, text_of
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(autouse=True)
+def _time_to_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, what waits is cut within one slice of time."""
+    monkeypatch.setattr("service.turns._SLICES", 1.0)
+
+
 DOCUMENT = " ".join(f"Sentence {number} of a long document." for number in range(1400))
 
 
@@ -95,17 +102,21 @@ async def test_documents_share_the_room_and_a_greeting_still_finds_some(serve: S
 
 
 async def test_a_wide_beam_is_not_overtaken_for_ever(serve: Serve, loader: FakeLoader) -> None:
-    async with serve(max_rows=20) as client:
-        gate = Gate()
-        loader.after = gate
-        first = [post(client, "one two three four five six", beam_size=5) for _ in range(4)]
-        await until(gate.reached.is_set)
-        wide = post(client, "wide", beam_size=16)
-        await until(lambda: any("wide" not in call for call in loader.calls) and waiting(client) >= 1)
-        narrow = [post(client, f"narrow {n}", beam_size=1) for n in range(8)]
-        gate.open.set()
-        assert [(await task).status_code for task in (*first, wide, *narrow)] == [200] * 13
-    assert loader.made[0].sets[0].most_rows <= 20
+    async with serve(max_rows=160, queue_size=64) as client:
+        with held(loader) as gate:
+            first = [post(client, "first", beam_size=5)]
+            await until(gate.reached.is_set)
+            first.extend(post(client, "one two three four five six", beam_size=5) for _ in range(29))
+            await until(lambda: waiting(client) == 29)
+            wide = post(client, "wide", beam_size=16)
+            await until(lambda: waiting(client) == 30)
+            narrow = [post(client, f"narrow {n}", beam_size=1) for n in range(8)]
+            await until(lambda: waiting(client) == 38)
+            gate.open.set()
+            assert {(await task).status_code for task in (*first, wide, *narrow)} == {200}
+    order = [text for call in loader.calls for text in call]
+    assert order.index("wide") < order.index("narrow 0")
+    assert loader.made[0].sets[0].most_rows <= 160
 
 
 async def joined_beside_a_large_set(
@@ -177,14 +188,14 @@ async def test_sentences_that_end_beside_a_large_set_are_given_back_together(
 
 async def test_a_full_set_waits_for_room_for_several(serve: Serve, loader: FakeLoader) -> None:
     async with serve(max_rows=80) as client:
-        gate = Gate()
-        loader.after = gate
-        lengths = (3, 3, 4, 4, 5, *[9] * 11)
-        first = [post(client, " ".join(["word"] * length), beam_size=5) for length in lengths]
-        await until(gate.reached.is_set)
-        newcomers = [post(client, f"new {n}") for n in range(5)]
-        await until(lambda: waiting(client) >= 5)
-        gate.open.set()
+        with held(loader) as gate:
+            first = [post(client, " ".join(["word"] * 9), beam_size=5)]
+            await until(gate.reached.is_set)
+            for length in (3, 3, 4, 4, 5, *[9] * 10):
+                first.append(post(client, " ".join(["word"] * length), beam_size=5))
+            newcomers = [post(client, f"new {n}") for n in range(5)]
+            await until(lambda: waiting(client) == 20)
+            gate.open.set()
         assert {(await task).status_code for task in (*first, *newcomers)} == {200}
     joined = [sum(text.startswith("new") for text in call) for call in loader.calls]
     assert [count for count in joined if count] == [4, 1], "one by one, each would be encoded alone"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.detection import detect
 from tests.service.conftest import Client, Serve
 from tests.service.fakes import FakeLoader, write_bundle
 
@@ -37,20 +39,85 @@ async def test_alternatives_join_the_candidates_of_all_sentences(client: Client)
     assert listed["alternatives"] == [["A!"], ["B!"]]
 
 
-async def test_auto_is_the_only_language_that_fits(serve: Serve, folder: Path, loader: FakeLoader) -> None:
-    write_bundle(folder, "fr-en", 1)
+AUTO = {"q": "The weather is fine today.", "source": "auto", "target": "fr"}
+FRENCH = "Il fait beau aujourd'hui, allons au marché."
+
+
+async def test_auto_detects_the_language(serve: Serve, folder: Path) -> None:
+    for name in ("fr-en", "de-fr", "de-en"):
+        write_bundle(folder, name, 1)
     async with serve() as client:
-        answer = await client.post("/translate", json=HELLO | {"source": "auto"})
-        found = {"confidence": 0.0, "language": "en"}
-        assert answer.json() == {"translatedText": "HELLO!", "detectedLanguage": found}
-        listed = await client.post("/translate", json=HELLO | {"source": "auto", "q": ["a", "b"]})
-        assert listed.json()["detectedLanguage"] == [found, found]
-        write_bundle(folder, "de-fr", 1)
-        while len(client.app.state.running.models.served) < 3:
-            await client.get("/livez")
-        unclear = await client.post("/translate", json=HELLO | {"source": "auto"})
-        assert unclear.status_code == 400
-        assert "de, en" in unclear.json()["error"]
+        answer = (await client.post("/translate", json=AUTO)).json()
+        assert answer["translatedText"] == AUTO["q"].upper()
+        assert answer["detectedLanguage"]["language"] == "en"
+        assert 90 < answer["detectedLanguage"]["confidence"] <= 100
+        german = await client.post("/translate", json=AUTO | {"q": ["Das Wetter ist heute schön.", "Guten Morgen!"]})
+        assert [found["language"] for found in german.json()["detectedLanguage"]] == ["de", "de"]
+        form = await client.post("/translate", data=AUTO | {"q": FRENCH, "target": "en"})
+        assert form.json()["detectedLanguage"]["language"] == "fr"
+
+
+async def test_a_text_in_the_target_language_already_stays_as_it_is(serve: Serve, folder: Path) -> None:
+    async with serve() as client:
+        answer = await client.post("/translate", json=AUTO | {"q": [FRENCH, "Bonjour à tous"], "alternatives": 1})
+    assert answer.json()["translatedText"] == [FRENCH, "Bonjour à tous"]
+    assert answer.json()["alternatives"] == [[], []]
+    assert answer.json()["detectedLanguage"][0]["language"] == "fr"
+
+
+async def test_auto_says_so_when_the_language_is_not_translated(serve: Serve, folder: Path) -> None:
+    write_bundle(folder, "en-zh", 1)
+    async with serve() as client:
+        answer = await client.post("/translate", json=AUTO | {"q": FRENCH, "target": "zh"})
+        assert answer.status_code == 400
+        assert answer.json() == {"error": "The text looks like French; into the target these are translated: en"}
+        unclear = (await client.post("/translate", json=AUTO | {"q": "1234", "target": "zh"})).json()
+        assert unclear["translatedText"] == "1234"
+        assert unclear["detectedLanguage"]["confidence"] == pytest.approx(100 / 3, abs=0.1)
+
+
+async def test_auto_without_a_language_that_can_be_detected(serve: Serve, folder: Path, loader: FakeLoader) -> None:
+    shutil.rmtree(folder / "en-fr")
+    write_bundle(folder, "xx-yy", 1)
+    async with serve() as client:
+        only = await client.post("/translate", json=AUTO | {"target": "yy"})
+        assert only.json()["detectedLanguage"] == {"confidence": 0.0, "language": "xx"}
+        none = await client.post("/detect", json={"q": "Hello"})
+        assert none.status_code == 400
+        assert "can be detected" in none.json()["error"]
+
+
+async def test_detect_ranks_the_languages_that_are_served(client: Client) -> None:
+    one = await client.post("/detect", data={"q": FRENCH})
+    assert [found["language"] for found in one.json()] == ["fr", "en"]
+    assert sum(found["confidence"] for found in one.json()) == pytest.approx(100, abs=0.2)
+    several = await client.post("/detect", json={"q": ["How are you?", "Where is the station?"], "api_key": "x"})
+    assert several.json()[0]["language"] == "en"
+
+
+async def test_regions_and_other_names_of_languages() -> None:
+    text = "Vi bor i et hus ved sjøen, og om sommeren er det fint her."
+    assert [language for language, _ in await detect(text, {"nb", "en-GB", "xx"})] == ["nb", "en-GB"]
+    assert await detect(text, {"xx"}) == []
+
+
+async def test_health_and_settings_as_clients_expect_them(client: Client) -> None:
+    assert (await client.get("/health")).json() == {"status": "ok"}
+    settings = (await client.get("/frontend/settings")).json()
+    assert settings["charLimit"] == 50_000
+    assert settings["language"] == {
+        "source": {"code": "auto", "name": "Auto Detect"},
+        "target": {"code": "fr", "name": "French"},
+    }
+    assert not any(settings[name] for name in ("apiKeys", "keyRequired", "suggestions", "filesTranslation"))
+
+
+async def test_health_waits_for_the_models(serve: Serve, folder: Path) -> None:
+    shutil.rmtree(folder / "en-fr")
+    async with serve() as client:
+        answer = await client.get("/health")
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "Not ready: no model."}
 
 
 async def test_languages_come_with_their_targets(client: Client) -> None:
@@ -72,7 +139,7 @@ async def test_languages_come_with_their_targets(client: Client) -> None:
         ({"json": {"q": "Hi", "target": "fr"}}, "missing source"),
         ({"json": {"q": "Hi", "source": "en"}}, "missing target"),
         ({"json": HELLO | {"target": "de"}}, "en to fr"),
-        ({"json": HELLO | {"source": "auto", "target": "de"}}, "no model"),
+        ({"json": HELLO | {"source": "auto", "target": "de"}}, "No model"),
         ({"json": HELLO | {"format": "html"}}, "text format"),
         ({"json": HELLO | {"alternatives": -1}}, "alternatives"),
         ({"json": HELLO | {"alternatives": 10000}}, "at most 9 alternatives"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -53,13 +52,14 @@ def test_the_same_name_in_a_later_folder_wins(tmp_path: Path) -> None:
     assert versions(store(tmp_path / "ours", tmp_path / "theirs", tmp_path / "missing")) == {"en-fr": 1, "fr-en": 3}
 
 
-def test_a_version_can_be_pinned(tmp_path: Path) -> None:
+def test_a_version_can_be_pinned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for version in (1, 2):
         write_bundle(tmp_path, "en-fr", version)
     assert versions(store(tmp_path, pin={"en-fr": 1})) == {"en-fr": 1}
     missing = store(tmp_path, pin={"en-fr": 5})
     assert versions(missing) == {}
     assert "version 5 is pinned" in missing.describe("en-fr")["error"]  # type: ignore[index]
+    assert "en-fr version 5 is pinned, but it is not there" in caplog.text
 
 
 def test_a_broken_bundle_is_listed_and_takes_nothing_down(tmp_path: Path) -> None:
@@ -199,10 +199,10 @@ async def test_a_request_that_runs_keeps_its_model(serve: Serve, loader: FakeLoa
 
 
 @pytest.mark.anyio
-async def test_a_model_shows_its_card(serve: Serve) -> None:
+async def test_a_model_shows_its_card(serve: Serve, folder: Path) -> None:
     async with serve() as client:
         answer = (await client.get("/v1/models/en-fr")).json()
         assert answer["card"] == {"data": "made up"}
         assert answer["config"] == {"format_version": 1}
         assert answer["sha256"] == f"{1:064x}"
-        assert json.dumps(answer["versions"])
+        assert answer["versions"] == [{"version": 1, "folder": str(folder), "status": "ready", "error": None}]

@@ -110,9 +110,11 @@ async def test_a_bundle_is_served_damaged_and_replaced(tmp_path: Path) -> None:
             scores = [result["sentences"][0]["hypotheses"][0]["score"] for result in (first, second)]
             assert scores[0] == pytest.approx(scores[1], abs=1e-3)
 
-        write_real_bundle(folder / "en-fr" / "3", seed=3)
-        damaged = folder / "en-fr" / "3" / "model.safetensors"
+        elsewhere = folder.parent / "en-fr" / "3"
+        write_real_bundle(elsewhere, seed=3)
+        damaged = elsewhere / "model.safetensors"
         damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+        elsewhere.rename(folder / "en-fr" / "3")  # it never was whole there
         write_real_bundle(folder / "en-fr" / "2", seed=2)
         await until(lambda: models.served[0].version == 2)
         entry = (await client.get("/v1/models/en-fr")).json()

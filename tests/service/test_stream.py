@@ -12,7 +12,7 @@ from nmt.errors import InputError
 from service import sse
 from service.answer_schemas import SentenceEvent, StartEvent, TokenEvent, TranslateAnswer
 from tests.service.conftest import Client, Serve, ask, until
-from tests.service.fakes import FakeLoader, FakeRunningSet
+from tests.service.fakes import FakeLoader
 from tests.service.test_engine import Gate, held, post, waiting
 
 pytestmark = pytest.mark.anyio
@@ -178,7 +178,7 @@ async def test_a_failure_after_the_start_is_an_event(client: Client, loader: Fak
 
 
 async def test_the_deadline_ends_a_stream_with_an_event(serve: Serve, loader: FakeLoader) -> None:
-    async with serve(deadline_seconds=0.3) as client:
+    async with serve(deadline_seconds=1.5) as client:
         with held(loader) as gate:
             task = asyncio.create_task(stream(client, ask("One two")))
             await until(gate.reached.is_set)
@@ -247,5 +247,4 @@ async def test_a_broken_follower_fails_its_own_request(
     gate.open.set()
     assert [name for name, _ in await bad] == ["start", "error"]
     assert (await good).status_code == 200
-    assert isinstance(loader.made[0].sets[0], FakeRunningSet)
     assert loader.made[0].sets[0].rows == 0

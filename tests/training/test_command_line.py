@@ -230,9 +230,10 @@ def test_ctrl_c_stops_a_real_run_and_the_next_goes_on(recipe_file: Write, corpus
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     ) as running:
         clean = Path("runs/tiny/clean.tmp")
-        patience = time.monotonic() + 20
+        patience = time.monotonic() + 60
         while not clean.exists() and time.monotonic() < patience:
             time.sleep(0.02)
+        assert clean.exists()
         running.send_signal(signal.SIGINT)
         _, errors = running.communicate(timeout=20)
     assert running.returncode == 130

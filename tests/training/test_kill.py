@@ -122,9 +122,9 @@ def state(name: str) -> dict[str, Any]:
 def test_a_run_killed_at_any_moment_ends_with_the_same_weights(run: Callable[..., str]) -> None:
     whole, broken = run("whole"), run("broken")
     assert call("train", whole).returncode == 0
-    moments = random.Random()
+    delays = [random.uniform(0.0, 0.4) for _ in range(2)]
     kills = 0
-    for _ in range(2):
+    for delay in delays:
         with subprocess.Popen(
             command("train", broken), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as running:
@@ -132,16 +132,16 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_weights(run: Callable[...
             seen = len(read_log(Path("runs/broken")))
             while len(read_log(Path("runs/broken"))) <= seen and running.poll() is None and time.monotonic() < until:
                 time.sleep(0.02)
-            time.sleep(moments.uniform(0.0, 0.4))
+            time.sleep(delay)
             running.send_signal(signal.SIGKILL)
         kills += running.returncode == -signal.SIGKILL
-    assert kills, "training was done before it could be killed"
+    assert kills, f"training was done before it could be killed {delays} seconds after an entry of its log"
     done = call("train", broken)
     assert done.returncode == 0, done.stderr
     expected, resumed = tensors("whole"), tensors("broken")
     assert expected.keys() == resumed.keys()
-    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
-    assert state("whole") == state("broken")
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected), delays
+    assert state("whole") == state("broken"), delays
     curve = [[line["update"], line["valid_loss"], line["valid_bleu"]] for line in read_log(Path("runs/whole"))]
     assert curve == [[line["update"], line["valid_loss"], line["valid_bleu"]] for line in read_log(Path("runs/broken"))]
 

@@ -21,6 +21,7 @@ export default {
   yes: "yes",
   no: "no",
   translation: "Translation",
+  both_texts: "Text and translation",
   translation_empty: "The translation appears here.",
   count: (length, limit) => `${length.toLocaleString("en")} / ${limit.toLocaleString("en")}`,
   count_spoken: (length, limit) => `${count(length, "character", "characters")} of ${limit.toLocaleString("en")}`,

@@ -21,6 +21,7 @@ export default {
   yes: "是",
   no: "否",
   translation: "译文",
+  both_texts: "原文和译文",
   translation_empty: "译文会显示在这里。",
   count: (length, limit) => `${number(length)} / ${number(limit)}`,
   count_spoken: (length, limit) => `已输入 ${number(length)} 个字符，上限 ${number(limit)} 个`,
