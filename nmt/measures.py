@@ -195,23 +195,35 @@ def _repetition(words: AttentionMatrix, source: _Side, target: _Side) -> tuple[f
         [said[text] == 1 and not token.special for text, token in zip(source.folded, words.source, strict=True)]
     )
     looks = words.weights[rows].astype(np.float64) * once
-    best, span = 0.0, None
-    for first, second in ((a, b) for group in places.values() for a in group for b in group if a < b):
-        length = 0
-        while (
-            first + length < second and second + length < len(rows) and texts[first + length] == texts[second + length]
-        ):
-            length += 1
-        stutter = length > 1 and first + length == second
-        score = 0.0
-        for step in range(length):
-            one, other = looks[first + step], looks[second + step]
-            share = min(one.sum(), other.sum()) if stutter else np.minimum(one, other).sum()
-            score += float(share) * len(texts[first + step]) * target.speaks[rows[first + step]]
-        if score > best:
-            begin, end = words.target[rows[second]].span, words.target[rows[second + length - 1]].span
-            if begin and end:
-                best, span = score, (begin[0], end[1])
+    sums = looks.sum(axis=1).tolist()
+    worth = [len(text) * target.speaks[row] for text, row in zip(texts, rows, strict=True)]
+    apart: dict[int, list[int]] = {}  # by their distance, the first of every two places with the same text
+    for group in places.values():
+        for number, first in enumerate(group):
+            for second in group[number + 1 :]:
+                apart.setdefault(second - first, []).append(first)
+    best, chosen, span = 0.0, (0, 0, 0), None
+    for distance, starts in apart.items():
+        starts.sort()
+        # sums up to each place, so that a stretch is a difference: word by word they would take the cube of the length
+        alike, said_again = [0.0], [0.0]
+        for first in starts:
+            second = first + distance
+            alike.append(alike[-1] + worth[first] * float(np.minimum(looks[first], looks[second]).sum()))
+            said_again.append(said_again[-1] + worth[first] * min(sums[first], sums[second]))
+        end = len(starts)
+        for number in reversed(range(len(starts))):
+            first = starts[number]
+            if number + 1 < len(starts) and starts[number + 1] > first + 1:
+                end = number + 1
+            length = min(end - number, distance)
+            totals = said_again if 1 < length == distance else alike
+            score = totals[number + length] - totals[number]
+            rank = (places[texts[first]][0], first, distance)  # of equals the first
+            if score > best + 1e-9 or (score > best - 1e-9 and score > 1e-9 and rank < chosen):
+                begin, stop = (words.target[rows[row + distance]].span for row in (first, first + length - 1))
+                if begin and stop:
+                    best, chosen, span = score, rank, (begin[0], stop[1])
     return best, span
 
 

@@ -192,14 +192,15 @@ class Plan:
                 )
             index = 0
             for span in iterate(text):
-                for job in self._cut(number, text, span):
-                    job.index = index
-                    index += 1
-                    self.jobs.append(job)
-                yield
+                for jobs in self._cut(number, text, span):
+                    for job in jobs:
+                        job.index = index
+                        index += 1
+                        self.jobs.append(job)
+                    yield
 
-    def _cut(self, number: int, text: str, span: Span) -> list[Job]:
-        """The jobs of one sentence: one, or its parts where it is longer than the model has seen."""
+    def _cut(self, number: int, text: str, span: Span) -> Iterator[list[Job]]:
+        """The jobs of one sentence: one, or its parts one by one where it is longer than the model has seen."""
         translator = self._translator
         case, limit = translator.source_tokenizer.case_of(text[slice(*span)]), translator.longest_source
 
@@ -208,15 +209,18 @@ class Plan:
 
         whole = encode(text[slice(*span)], span[0])
         if len(whole) <= limit or not is_readable(text, span, whole):
-            return self._job(number, text, span, whole, [], case)
+            yield self._job(number, text, span, whole, [], case)
+            return
         if self._prefix:
             raise InputTooLong(
                 f"a target prefix needs a sentence of at most {limit} units, this one has {len(whole)}; shorten it"
             )
-        jobs: list[Job] = []
-        for part in split_long(text, span, limit, lambda piece: len(encode(piece))):
-            jobs += self._job(number, text, part, encode(text[slice(*part)], part[0]), ["split"], case)
-        return jobs
+
+        def length(piece: str) -> int:
+            return len(whole) if len(piece) == span[1] - span[0] else len(encode(piece))
+
+        for part in split_long(text, span, limit, length):
+            yield self._job(number, text, part, encode(text[slice(*part)], part[0]), ["split"], case)
 
     def _job(self, number: int, text: str, span: Span, pieces: list[Piece], notes: list[str], case: Case) -> list[Job]:
         """The sentence for the model, or copied where the model can read nothing of it."""

@@ -6,7 +6,7 @@ Spans are half-open offsets in Unicode code points, `(start, end)`, into the tex
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import regex
@@ -95,7 +95,9 @@ _LETTERS = (
 _DIGIT = rf"(?:\p{{WB=Numeric}}{_EXTEND})"
 _DIGITS = rf"{_DIGIT}++(?:[\p{{WB=MidNum}}\p{{WB=MidNumLet}}\p{{WB=Single_Quote}}]{_EXTEND}{_DIGIT}++)*+"
 _HEBREW = rf"(?:\p{{WB=Hebrew_Letter}}{_EXTEND})"
-_JOINERS = rf"(?:[\p{{WB=ExtendNumLet}}--\u202f]{_EXTEND})*+"
+_JOINERS = (
+    rf"(?:[\p{{WB=ExtendNumLet}}--\u202f]{_EXTEND}){{0,16}}+"  # of more, each would be looked at by all before it
+)
 _UNIT = rf"(?:{_LETTERS}|{_DIGITS}|(?:\p{{WB=Katakana}}{_EXTEND})++)"
 _ELIDED = r"(?:[cdjlmnst]|(?:jus|lors|puis|quoi)?qu|d?all|dell|nell|sull|quell|un)"
 _WORD = regex.compile(
@@ -141,7 +143,7 @@ def words(text: str) -> list[Span]:
     return [match.span() for match in _WORD.finditer(text, concurrent=False)]
 
 
-def split_long(text: str, span: Span, limit: int, length: Callable[[str], int]) -> list[Span]:
+def split_long(text: str, span: Span, limit: int, length: Callable[[str], int]) -> Iterator[Span]:
     """Parts of `text[span]`, in order, each at most `limit` long, without the white space between them.
 
     Cuts stand at the strongest pause in the second half of what would fit: a full stop or
@@ -154,11 +156,10 @@ def split_long(text: str, span: Span, limit: int, length: Callable[[str], int]) 
         length: Length of a piece of text, in tokens for instance. Called a few times a part, with
             pieces of about a part's size.
 
-    Returns:
+    Yields:
         The parts; one code point alone may be longer than `limit`.
     """
     start, end = _strip(text, *span)
-    parts: list[Span] = []
     left = length(text[start:end]) if start < end else 0
     while left > limit:
         fits = _longest(text, start, end, limit, left, length)
@@ -169,14 +170,13 @@ def split_long(text: str, span: Span, limit: int, length: Callable[[str], int]) 
         while (taken := length(text[slice(*part)])) > limit and part[1] - part[0] > 1:
             fits = start + (part[1] - start) * 3 // 4  # a cut inside a token can make more tokens
             part = _strip(text, start, _weakest(text, start, fits, fits))
-        parts.append(part)
+        yield part
         start = _strip(text, part[1], end)[0]
         left -= taken
         if left <= 2 * limit:  # until here a difference will do; the last parts are measured
             left = length(text[start:end]) if start < end else 0
     if start < end:
-        parts.append((start, end))
-    return parts
+        yield start, end
 
 
 def restore(text: str, spans: Sequence[Span], translations: Sequence[str]) -> tuple[str, list[Span]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,14 +28,15 @@ def matrix_of(hypothesis: TranslatedHypothesis, granularity: str) -> AttentionMa
     return hypothesis.words if granularity == "word" else hypothesis.subwords
 
 
-def check_cells(results: Sequence[Translation], granularity: str, limit: int) -> None:
-    """Raise `Problem` if the attention of all candidates is more than the answer may hold."""
-    cells = sum(
-        matrix_of(hypothesis, granularity).weights.size
-        for translation in results
-        for sentence in translation.sentences
-        for hypothesis in sentence.hypotheses
+def cells(sentences: Iterable[TranslatedSentence], granularity: str) -> int:
+    """Weights in the attention of all candidates."""
+    return sum(
+        matrix_of(hypothesis, granularity).weights.size for sentence in sentences for hypothesis in sentence.hypotheses
     )
+
+
+def check_cells(cells: int, limit: int) -> None:
+    """Raise `Problem` if that is more than the answer may hold."""
     if cells > limit:
         raise Problem(
             "attention_too_large",

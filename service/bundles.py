@@ -139,15 +139,20 @@ def find_candidates(folders: Iterable[Path]) -> dict[str, list[Candidate]]:
 
 
 def _folders(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    """Those that are there and may be read; a failure of the machine itself is not the same as none."""
     try:
         return sorted(path for path in folder.iterdir() if name.fullmatch(path.name) and path.is_dir())
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
 
 
 def _candidate(folder: Path, path: Path) -> Candidate:
     files = []
-    for file in sorted(path.iterdir()):
+    try:
+        within = sorted(path.iterdir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        within = []  # it will be listed as incomplete
+    for file in within:
         try:
             status = file.stat()
         except OSError:

@@ -56,6 +56,9 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 
 LIBRETRANSLATE_PATHS = ("/translate", "/languages", "/detect", "/frontend/settings", "/health")
 
+_MOST_ERRORS = 20
+"""Of one request that are told: who sends 100,000 wrong texts need not read of each."""
+
 _FIELD_NAMES = [
     *("texts", "source", "target", "model", "version", "n_best", "beam_size", "return", "granularity"),
     *("text", "translation", "sentence", "target_prefix", "count", "length_penalty", "coverage_penalty"),
@@ -151,8 +154,9 @@ def _problem_from_http(error: HTTPException) -> Problem:
 
 
 def problem_from_validation(errors: list[ErrorDetails]) -> Problem:
-    """One problem for all that pydantic found: messages and places, never the values."""
+    """One problem for what pydantic found, the first of it: messages and places, never the values."""
     missing = [str(error["loc"][-1]) for error in errors if error["type"] == "missing"]
+    errors = errors[:_MOST_ERRORS]
     places = [_place(error, missing or _FIELD_NAMES) for error in errors]
     first = places[0]
     extra: dict[str, Any] = {"errors": places}
@@ -172,7 +176,7 @@ def _place(error: ErrorDetails, names: list[str]) -> dict[str, str]:
         location = location[1:]
     if error["type"] == "extra_forbidden":
         name = str(location[-1])
-        near = get_close_matches(name, names, n=1)
+        near = get_close_matches(name, names, n=1) if len(name) <= 40 else []
         detail = "This field is not known" + (f"; did you mean {near[0]!r}?" if near else "")
         if not re.fullmatch(r"[A-Za-z0-9_.\-]{1,40}", name):
             location = location[:-1]  # a name that long or odd may well be text

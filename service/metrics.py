@@ -48,7 +48,12 @@ class Metrics:
             registry=registry,
         )
         self._of_model: dict[str, tuple[Histogram, Histogram]] = {}
-        self._sentences = Counter("interlinear_sentences", "Sentences translated.", ["model"], registry=registry)
+        self._sentences = Counter(
+            "interlinear_sentences",
+            "Sentences searched: translated, scored, asked for alternatives.",
+            ["model"],
+            registry=registry,
+        )
         self._source = Counter(
             "interlinear_source_units", "Source units (tokens) of those.", ["model"], registry=registry
         )
@@ -77,7 +82,7 @@ class Metrics:
         occupancy.observe(rows)
 
     def sentence(self, model: str, source: int, target: int) -> None:
-        """Count a translated sentence of so many source and target units."""
+        """Count a sentence of so many source and target units, translated or searched for another reason."""
         self._sentences.labels(model).inc()
         self._source.labels(model).inc(source)
         self._target.labels(model).inc(target)

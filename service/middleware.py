@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import respond
+from service.errors import Problem, respond
 from service.metrics import Metrics
 from service.turns import log_failure
 
@@ -83,6 +83,11 @@ class Envelope:
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:  # nobody is there to answer
             pass
+        except asyncio.CancelledError:  # the time for running requests is over
+            if status:
+                raise
+            over = Problem("draining", "The server is stopping; ask another one.", headers={"Retry-After": "5"})
+            await respond(Request(scope, receive), over)(scope, receive, send_with_headers)
         except Exception as error:
             log_failure(f"request {request_id} failed", error)
             if status:

@@ -10,6 +10,7 @@ that hold it have ended.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -107,7 +108,8 @@ class ModelStore:
             Problem: None fits; the message says what would.
         """
         served = self._served
-        if not self.settled and name not in served and not self.serving(source, target):
+        there = name in served if name is not None else bool(self.serving(source, target))
+        if not self.settled and not there:
             raise Problem("loading", "Models are still loading; ask again.", headers={"Retry-After": "2"})
         if name is not None:
             if name not in served:
@@ -153,10 +155,11 @@ class ModelStore:
         entry = {"name": name, "status": "ready" if served else "loading", "error": None, "versions": versions}
         if served is not None:
             entry |= {key: getattr(served, key) for key in ("version", "source", "target", "sha256", "device")}
-        elif self.settled:
-            pinned = self._pin.get(name)
-            missing = pinned is not None and not any(version["version"] == pinned for version in versions)
-            reason = f"version {pinned} is pinned, but it is not there" if missing else versions[0]["error"]
+            return entry
+        pinned = self._pin.get(name)
+        tried = [version for version in versions if pinned in (None, version["version"])]
+        if self.settled and not any(version["status"] in ("loading", "available") for version in tried):
+            reason = tried[0]["error"] if tried else f"version {pinned} is pinned, but it is not there"
             entry |= {"status": "failed", "error": reason}
         return entry
 
@@ -196,6 +199,8 @@ class ModelStore:
                 return
             key = (candidate.path, candidate.fingerprint)
             if key in self._failures:
+                if served is not None and candidate.path == served.candidate.path:
+                    return  # damaged on disk since it was loaded; what is in memory is sound
                 continue
             self._loading = candidate
             try:
@@ -206,7 +211,7 @@ class ModelStore:
                 if not isinstance(error, NmtError):
                     logger.debug("while loading %s", candidate.path, exc_info=error)
                 if served is not None and candidate.path == served.candidate.path:
-                    return  # damaged on disk since it was loaded; what is in memory is sound
+                    return
                 continue
             finally:
                 self._loading = None
@@ -221,6 +226,8 @@ class ModelStore:
             self._serve({key: model for key, model in self._served.items() if key != name})
 
     def _open(self, candidate: Candidate) -> ServedModel:
+        if not os.access(candidate.path, os.R_OK | os.X_OK):
+            raise NmtError("the folder may not be read; give the server's user the permission")
         if not candidate.complete:
             raise NmtError("manifest.json is missing, so the bundle is not complete; publish it again")
         started = time.monotonic()

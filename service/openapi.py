@@ -28,7 +28,7 @@ _VERBS = {
     "/v1/heatmap": _ENGINE,
     "/v1/models/{name}": (404,),
 }
-_LIBRETRANSLATE = (400, 413, 429, 500, 503, 504)
+_LIBRETRANSLATE = (400, 408, 413, 429, 500, 503, 504)
 _REFERENCE = "#/components/schemas/{model}"
 _ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 
@@ -52,6 +52,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         errors = {status: _libretranslate(status) for status in _LIBRETRANSLATE}
         for path in ("/translate", "/detect"):
             _set_errors(document["paths"][path]["post"], errors)
+        _set_errors(document["paths"]["/health"]["get"], {503: _libretranslate(503)})
         app.openapi_schema = document
     return app.openapi_schema
 

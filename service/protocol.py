@@ -16,9 +16,9 @@ HEAD_SECONDS = 30.0
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Answers 400 and hangs up where a head does not end; hangs up where it does not come."""
+    """Answers 400 and hangs up where a head does not end; hangs up where it does not come, or trailers do not end."""
 
-    _head = 0
+    _head = _body = _beside = 0
     _in_message = _in_head = False
     _timer: asyncio.TimerHandle | None = None
 
@@ -35,18 +35,34 @@ class LimitedProtocol(HttpToolsProtocol):
     @override
     def data_received(self, data: bytes) -> None:
         begins = self._in_head or not self._in_message  # else it begins with the end of a body
+        body = self._body
         super().data_received(data)
-        if self._in_head and begins:
+        if not begins:  # chunk sizes, and trailers, which nobody reads
+            self._beside += len(data) - (self._body - body)
+            if self._in_message and self._beside > LONGEST_HEAD + 16 * self._body:
+                self.transport.close()
+        elif self._in_head:
             self._head += len(data)
             if self._head > LONGEST_HEAD and not self.transport.is_closing():
                 self.send_400_response(f"Request line and headers may have {LONGEST_HEAD} bytes.")
 
     @override
     def on_message_begin(self) -> None:
-        self._head, self._in_message, self._in_head = 0, True, True
+        self._head = self._body = self._beside = 0
+        self._in_message = self._in_head = True
         if self._timer is None:
             self._wait_for_head()
         super().on_message_begin()
+
+    @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # else it is a trailer
+            super().on_header(name, value)
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
 
     @override
     def on_headers_complete(self) -> None:

@@ -54,10 +54,10 @@ class Settings(BaseSettings):
     max_characters: int = Field(
         default=50_000, ge=1, description="Characters (code points) of all texts of one request."
     )
-    max_beam_size: int = Field(default=16, ge=1, description="Beam size of one request.")
-    max_n_best: int = Field(default=10, ge=1, description="Candidates for each sentence.")
+    max_beam_size: int = Field(default=16, ge=1, le=200, description="Beam size of one request.")
+    max_n_best: int = Field(default=10, ge=1, le=200, description="Candidates for each sentence.")
     max_prefix_characters: int = Field(default=2_000, ge=1, description="Characters of a target prefix.")
-    max_alternatives: int = Field(default=20, ge=1, description="Alternatives for one word.")
+    max_alternatives: int = Field(default=20, ge=1, le=50, description="Alternatives for one word.")
     max_attention_cells: int = Field(default=250_000, ge=1, description="Attention weights in one answer.")
     queue_size: int = Field(default=16, ge=1, description="Requests that may wait when the model has no room.")
     queue_units: int = Field(default=40_000, ge=1, description="Source units of all sentences that may wait.")

@@ -245,8 +245,8 @@ class Turns:
         return held
 
     def _has_much(self, ticket: Ticket, rows: int) -> bool:
-        """Whether so many rows more are much for one request."""
-        return ticket.rows + rows > _LITTLE * self._max_rows
+        """Whether so many rows more are much for one request; its first sentence never is."""
+        return bool(ticket.inside) and ticket.rows + rows > _LITTLE * self._max_rows
 
     def _join(self, ticket: Ticket, full: set[ServedModel]) -> bool:
         """Let the ticket's next sentence join, if there is room."""

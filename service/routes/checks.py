@@ -38,13 +38,20 @@ def check_prefix(prefix: str | None, settings: Settings) -> None:
         )
 
 
-def check_search(beam_size: int, n_best: int, settings: Settings, *, sampling: bool = False) -> None:
+def _beam_size(body: TranslateRequest | HeatmapRequest, settings: Settings) -> int:
+    """As asked for, else the usual one, or as much of it as is allowed."""
+    return body.beam_size if "beam_size" in body.model_fields_set else min(body.beam_size, settings.max_beam_size)
+
+
+def check_search(body: TranslateRequest | HeatmapRequest, settings: Settings) -> None:
     """Raise `Problem` for a beam or a number of candidates that is not allowed."""
-    if beam_size > settings.max_beam_size:
+    beam_size = _beam_size(body, settings)
+    n_best, sampling = (body.n_best, body.sampling) if isinstance(body, TranslateRequest) else (1, None)
+    if beam_size > settings.max_beam_size and sampling is None:
         raise Problem("beam_size_too_large", f"At most {settings.max_beam_size}.", pointer="/beam_size")
     if n_best > settings.max_n_best:
         raise Problem("n_best_too_large", f"At most {settings.max_n_best}.", pointer="/n_best")
-    if n_best > beam_size and not sampling:
+    if n_best > beam_size and sampling is None:
         detail = f"n_best = {n_best} needs a beam at least as wide, but beam_size = {beam_size}."
         raise Problem("invalid_options", detail, pointer="/n_best")
 
@@ -74,12 +81,13 @@ async def check_one_sentence(text: str) -> int:
     return count
 
 
-def search_options(body: TranslateRequest | HeatmapRequest) -> SearchOptions:
+def search_options(body: TranslateRequest | HeatmapRequest, settings: Settings) -> SearchOptions:
     """The options as the search knows them."""
+    beam_size = _beam_size(body, settings)
     if isinstance(body, HeatmapRequest):
-        return SearchOptions(beam_size=body.beam_size)
+        return SearchOptions(beam_size=beam_size)
     return SearchOptions(
-        beam_size=body.beam_size,
+        beam_size=beam_size if body.sampling is None else 1,
         n_best=body.n_best,
         length_penalty=body.length_penalty,
         coverage_penalty=body.coverage_penalty,

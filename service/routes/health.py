@@ -12,14 +12,18 @@ from service.state import Running, State
 router = APIRouter(tags=["health"])
 
 
-@router.get("/livez", response_model=StatusAnswer, summary="Is the process sound?")
+@router.get(
+    "/livez", response_model=StatusAnswer, summary="Is the process sound?", responses={500: {"model": StatusAnswer}}
+)
 async def livez(running: Running) -> Response:
     """200 while the event loop turns and the engine's thread lives."""
     alive = running.engine.alive
     return JSONResponse({"status": "ok" if alive else "engine stopped"}, 200 if alive else 500)
 
 
-@router.get("/readyz", response_model=StatusAnswer, summary="Can it take requests?")
+@router.get(
+    "/readyz", response_model=StatusAnswer, summary="Can it take requests?", responses={503: {"model": StatusAnswer}}
+)
 async def readyz(running: Running) -> Response:
     """200 once every model found at the start has been tried and one is served; 503 before, and when stopping."""
     found = status(running)

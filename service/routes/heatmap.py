@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -59,32 +58,35 @@ async def heatmap(
     check_size([body.text], settings, pointer="/text")
     check_size([body.translation or ""], settings, pointer="/translation")
     check_prefix(body.target_prefix, settings)
-    check_search(body.beam_size, 1, settings)
+    check_search(body, settings)
     model = running.models.choose(body.source, body.target, body.model, body.version)
     if body.show == "attention" or not model.translator.has_aligner:
         check_attention(model, pointer="/model")
     check_text(body.text)
     find = _sentence if body.translation is None else _given_pair
     hypothesis, count = await while_connected(request, find(body, request, running, model))
-    size = answers.matrix_of(hypothesis, body.granularity).weights.size
-    if size > settings.max_attention_cells:
-        raise Problem(
-            "attention_too_large",
-            f"The figure has {size} cells, but may have {settings.max_attention_cells}.",
-            pointer="/text",
-        )
-    metadata = {
-        "model": f"{model.name} {model.version}",
-        "sha256": model.sha256,
-        "direction": f"{model.source} to {model.target}",
-        "shows": "attention" if body.show == "attention" else f"links by {hypothesis.alignment_by}",
-        "sentence": f"{body.sentence + 1} of {count}",
-        "score": f"{hypothesis.score:.4f}",
-        "confidence": f"{hypothesis.confidence:.4f}",
-        "granularity": body.granularity,
-        "software": f"Interlinear {__version__}",
-    }
-    draw = functools.partial(_draw, hypothesis, body, format, metadata)
+
+    def draw() -> str:
+        size = answers.matrix_of(hypothesis, body.granularity).weights.size
+        if size > settings.max_attention_cells:
+            raise Problem(
+                "attention_too_large",
+                f"The figure has {size} cells, but may have {settings.max_attention_cells}.",
+                pointer="/text",
+            )
+        metadata = {
+            "model": f"{model.name} {model.version}",
+            "sha256": model.sha256,
+            "direction": f"{model.source} to {model.target}",
+            "shows": "attention" if body.show == "attention" else f"links by {hypothesis.alignment_by}",
+            "sentence": f"{body.sentence + 1} of {count}",
+            "score": f"{hypothesis.score:.4f}",
+            "confidence": f"{hypothesis.confidence:.4f}",
+            "granularity": body.granularity,
+            "software": f"Interlinear {__version__}",
+        }
+        return _draw(hypothesis, body, format, metadata)
+
     return Response(
         await asyncio.to_thread(draw),
         media_type=_MEDIA_TYPES[format],
@@ -116,7 +118,7 @@ async def _sentence(
         running.engine,
         model,
         [body.text],
-        options=search_options(body),
+        options=search_options(body, running.settings),
         target_prefix=body.target_prefix,
         deadline=request.state.deadline,
     )

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nmt.options import SearchOptions
-from nmt.text import replace_surrogates, restore
+from nmt.text import replace_surrogates
 from service import work
 from service.answers import to_json
 from service.detection import detect
@@ -106,8 +106,7 @@ async def translate(request: Request, running: Running) -> Response:
         ),
     )
     results: list[Translation] = answer.result
-    pairs = zip(call.texts, results, strict=True)
-    others = [_alternative_texts(text, result, call.alternatives) for text, result in pairs]
+    others = [_alternative_texts(result, call.alternatives) for result in results]
     return _respond(call, [result.text for result in results], others, model.source, confidence)
 
 
@@ -271,13 +270,17 @@ def _respond(call: _Call, texts: list[str], others: list[list[str]], source: str
     return Response(to_json(answer), media_type="application/json")
 
 
-def _alternative_texts(text: str, result: Translation, count: int) -> list[str]:
+def _alternative_texts(result: Translation, count: int) -> list[str]:
     """Up to `count` other translations: the n-th joins the n-th best candidates of all sentences."""
-    spans = [sentence.source_span for sentence in result.sentences]
     found = [result.text]
     for rank in range(1, count + 1):
-        candidates = [sentence.hypotheses[min(rank, len(sentence.hypotheses) - 1)] for sentence in result.sentences]
-        other, _ = restore(text, spans, [candidate.text for candidate in candidates])
+        pieces, at = [], 0
+        for sentence in result.sentences:
+            start, end = sentence.target_span
+            candidate = sentence.hypotheses[min(rank, len(sentence.hypotheses) - 1)]
+            pieces += [result.text[at:start], candidate.text]
+            at = end
+        other = "".join(pieces) + result.text[at:]
         if other not in found:
             found.append(other)
     return found[1:]

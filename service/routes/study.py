@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -35,22 +36,26 @@ async def score(body: ScoreRequest, request: Request, running: Running) -> Respo
         work.score(running.engine, model, body.text, body.translation, deadline=request.state.deadline),
     )
     [scored] = answer.result
-    cells = answers.matrix_of(scored, body.granularity).weights.size
-    if cells > settings.max_attention_cells:
-        raise Problem(
-            "attention_too_large",
-            f"The attention has {cells} weights, but an answer may hold {settings.max_attention_cells}.",
-            pointer="/text",
-        )
-    linked = model.translator.has_attention or model.translator.has_aligner
-    parts = _PARTS[: 4 if model.translator.has_attention else 3 if linked else 2]
-    hypothesis = answers.hypothesis_answer(scored, parts, body.granularity)
-    document = answers.opening(request.state.request_id, model, answer) | {
-        "score": hypothesis["score"],
-        "perplexity": hypothesis["perplexity"],
-        "hypothesis": hypothesis,
-    }
-    return _json(document)
+
+    def build() -> Response:
+        cells = answers.matrix_of(scored, body.granularity).weights.size
+        if cells > settings.max_attention_cells:
+            raise Problem(
+                "attention_too_large",
+                f"The attention has {cells} weights, but an answer may hold {settings.max_attention_cells}.",
+                pointer="/text",
+            )
+        linked = model.translator.has_attention or model.translator.has_aligner
+        parts = _PARTS[: 4 if model.translator.has_attention else 3 if linked else 2]
+        hypothesis = answers.hypothesis_answer(scored, parts, body.granularity)
+        document = answers.opening(request.state.request_id, model, answer) | {
+            "score": hypothesis["score"],
+            "perplexity": hypothesis["perplexity"],
+            "hypothesis": hypothesis,
+        }
+        return _json(document)
+
+    return await asyncio.to_thread(build)
 
 
 @router.post("/alternatives", response_model=AlternativesAnswer, summary="Words that may come next")
@@ -59,7 +64,8 @@ async def alternatives(body: AlternativesRequest, request: Request, running: Run
     settings = running.settings
     check_size([body.text], settings, pointer="/text")
     check_prefix(body.target_prefix, settings)
-    if body.count > settings.max_alternatives:
+    count = body.count if "count" in body.model_fields_set else min(body.count, settings.max_alternatives)
+    if count > settings.max_alternatives:
         raise Problem("too_many_alternatives", f"At most {settings.max_alternatives}.", pointer="/count")
     model = running.models.choose(body.source, body.target, body.model, body.version)
     check_text(body.text)
@@ -71,7 +77,7 @@ async def alternatives(body: AlternativesRequest, request: Request, running: Run
             model,
             body.text,
             target_prefix=body.target_prefix,
-            count=body.count,
+            count=count,
             deadline=request.state.deadline,
         ),
     )

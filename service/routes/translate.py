@@ -39,7 +39,7 @@ async def translate(body: TranslateRequest, request: Request, running: Running) 
             running.engine,
             model,
             body.texts,
-            options=search_options(body),
+            options=search_options(body, running.settings),
             target_prefix=body.target_prefix,
             deadline=request.state.deadline,
         ),
@@ -68,7 +68,7 @@ async def stream(body: TranslateRequest, request: Request, running: Running) -> 
         running.engine,
         model,
         body.texts,
-        options=search_options(body),
+        options=search_options(body, running.settings),
         target_prefix=body.target_prefix,
         deadline=request.state.deadline,
     )
@@ -83,7 +83,7 @@ async def stream(body: TranslateRequest, request: Request, running: Running) -> 
 def _check(body: TranslateRequest, settings: Settings, choose: Any) -> ServedModel:
     check_size(body.texts, settings, pointer="/texts")
     check_prefix(body.target_prefix, settings)
-    check_search(body.beam_size, body.n_best, settings, sampling=body.sampling is not None)
+    check_search(body, settings)
     model: ServedModel = choose(body.source, body.target, body.model, body.version)
     if "attention" in body.parts or ("alignment" in body.parts and not model.translator.has_aligner):
         check_attention(model, pointer="/return")
@@ -95,12 +95,13 @@ async def _document(
 ) -> bytes:
     def build() -> bytes:
         if "attention" in body.parts:
-            answers.check_cells(answer.result, body.granularity, settings.max_attention_cells)
+            sentences = (sentence for text in answer.result for sentence in text.sentences)
+            answers.check_cells(answers.cells(sentences, body.granularity), settings.max_attention_cells)
         results = [answers.text_answer(text, body.parts, body.granularity) for text in answer.result]
         opening = answers.opening(request.state.request_id, model, answer)
         return answers.to_json(opening | {"results": results})
 
-    small = sum(map(len, body.texts)) * body.n_best < _LARGE
+    small = (sum(map(len, body.texts)) + len(body.target_prefix or "")) * body.n_best < _LARGE
     return build() if small else await asyncio.to_thread(build)
 
 
@@ -113,6 +114,7 @@ async def _events(
     rest: AsyncGenerator[list[Event] | Answer, None],
 ) -> AsyncGenerator[bytes, None]:
     """The stream's events as bytes; those that come together are sent together."""
+    cells = 0
 
     def describe(one: Event) -> bytes:
         if isinstance(one, Started):
@@ -120,6 +122,10 @@ async def _events(
             return event("start", answers.to_json(opening | answers.start_event(one)))
         if isinstance(one, Committed):
             return event("token", answers.to_json(answers.token_event(one)))
+        if "attention" in body.parts:
+            nonlocal cells
+            cells += answers.cells([one.result], body.granularity)
+            answers.check_cells(cells, settings.max_attention_cells)
         place = {"text": one.text, "sentence": one.sentence}
         result = answers.sentence_answer(one.result, body.parts, body.granularity)
         return event("sentence", answers.to_json(place | result))

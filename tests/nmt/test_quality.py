@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nmt.alignment import AttentionMatrix, Token
 from nmt.errors import ConfigError
@@ -92,6 +96,34 @@ def test_going_back_to_the_same_source_words_is_repetition() -> None:
     assert measure(words, words).repetition == pytest.approx(len("laville"))
     assert Flag("repetition", (15, 23)) in flags(words)
     assert target[15:23] == "la ville"
+
+
+def plainly(words: AttentionMatrix) -> float:
+    """`repetition` word by word, as its description has it."""
+    texts = [token.text for token in words.target[:-1]]
+    said = [token.text for token in words.source[:-1]]
+    once = [column for column, text in enumerate(said) if said.count(text) == 1]
+    best = 0.0
+    for a, b in combinations(range(len(texts)), 2):
+        length = 0
+        while a + length < b and b + length < len(texts) and texts[a + length] == texts[b + length]:
+            length += 1
+        stutter = 1 < length == b - a
+        score = 0.0
+        for step in range(length):
+            one, other = words.weights[a + step, once], words.weights[b + step, once]
+            share = min(one.sum(), other.sum()) if stutter else np.minimum(one, other).sum()
+            score += share * len(texts[a + step]) * texts[a + step].isalnum()
+        best = max(best, score)
+    return best
+
+
+@given(st.lists(st.sampled_from(["a", "bc", "d", "."]), min_size=2, max_size=14), st.integers(0, 99))
+def test_repetition_is_the_best_of_all_stretches(target: list[str], seed: int) -> None:
+    words = matrix("a red cat sleeps , a cat", " ".join(target), [None] * len(target))
+    weights = np.random.default_rng(seed).dirichlet(np.full(8, 0.3), len(target) + 1).astype(np.float32)
+    words = replace(words, weights=weights)
+    assert measure(words, words).repetition == pytest.approx(plainly(words), abs=1e-4)
 
 
 def test_same_words_for_different_source_words_are_no_repetition() -> None:

@@ -43,6 +43,13 @@ async def test_a_body_that_is_no_request(
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
+async def test_no_more_than_twenty_places_are_told(client: Client) -> None:
+    wrong = {f"unknown_{number}": 1 for number in range(500)} | {"x" * 500: 1}
+    response = await client.post("/v1/translate", json=ask("a") | {"texts": [1] * 500} | wrong)
+    assert response.status_code == 422
+    assert len(response.json()["errors"]) == 20
+
+
 async def test_a_body_is_cut_off_while_it_streams_in(client: Client) -> None:
     sent = 0
 

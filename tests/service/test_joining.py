@@ -119,6 +119,21 @@ async def test_a_wide_beam_is_not_overtaken_for_ever(serve: Serve, loader: FakeL
     assert loader.made[0].sets[0].most_rows <= 160
 
 
+async def test_a_wide_beam_finds_room_in_a_small_set(serve: Serve, loader: FakeLoader) -> None:
+    async with serve(max_rows=64) as client:
+        with held(loader) as gate:
+            first = [post(client, "one two three four", beam_size=5) for _ in range(12)]
+            await until(gate.reached.is_set)
+            wide = post(client, "wide", beam_size=16)
+            await until(lambda: waiting(client) >= 1)
+            later = [post(client, f"later {n}", beam_size=5) for n in range(4)]
+            await until(lambda: waiting(client) >= 5)
+            gate.open.set()
+            assert {(await task).status_code for task in (*first, wide, *later)} == {200}
+    order = [text for call in loader.calls for text in call]
+    assert order.index("wide") < order.index("later 0")
+
+
 async def joined_beside_a_large_set(
     client: Client, loader: FakeLoader, texts: list[str], *, sentences: int = 16
 ) -> list[int]:

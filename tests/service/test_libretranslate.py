@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from nmt.translation import TranslatedSentence, Translation
 from service.detection import detect
+from service.routes.libretranslate import _alternative_texts
 from tests.service.conftest import Client, Serve
 from tests.service.fakes import FakeLoader, write_bundle
 
@@ -41,6 +44,13 @@ async def test_alternatives_join_the_candidates_of_all_sentences(client: Client)
 
 AUTO = {"q": "The weather is fine today.", "source": "auto", "target": "fr"}
 FRENCH = "Il fait beau aujourd'hui, allons au marché."
+
+
+async def test_alternatives_keep_what_stands_between_the_sentences() -> None:
+    candidates = (SimpleNamespace(text="A"), SimpleNamespace(text="B"))
+    spans = ((1, 2), (3, 4))
+    found = tuple(TranslatedSentence((n, n + 1), span, (), candidates) for n, span in enumerate(spans))  # type: ignore[arg-type]
+    assert _alternative_texts(Translation("-A A!", found), 2) == ["-B B!"]
 
 
 async def test_auto_detects_the_language(serve: Serve, folder: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +102,70 @@ def test_a_model_damaged_on_disk_stays_in_service(tmp_path: Path) -> None:
     write_bundle(tmp_path, "en-fr", 2)
     models = store(tmp_path)
     write_bundle(tmp_path, "en-fr", 2, broken=True)
+    for _ in range(3):
+        models.refresh()
+        assert versions(models) == {"en-fr": 2}
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_a_failure_of_the_machine_takes_no_model_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    write_bundle(tmp_path, "en-fr", 1)
+    models = store(tmp_path)
+
+    def fail(path: Path) -> list[Path]:
+        raise OSError(number, "not now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", fail)
+        with pytest.raises(OSError, match="not now"):
+            models.refresh()
+    assert versions(models) == {"en-fr": 1}
+
+
+def test_a_folder_that_may_not_be_read_is_listed_and_takes_nothing_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(tmp_path, "en-fr", 1)
+    closed = write_bundle(tmp_path, "fr-en", 1)
+    iterdir, access = Path.iterdir, os.access
+
+    def refuse(path: Path) -> Iterator[Path]:
+        if path == closed:
+            raise PermissionError
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and access(path, mode))
+    models = store(tmp_path)
+    assert versions(models) == {"en-fr": 1}
+    assert "may not be read" in models.describe("fr-en")["error"]  # type: ignore[index]
+
+
+def test_a_pinned_version_that_is_broken_says_why(tmp_path: Path) -> None:
+    write_bundle(tmp_path, "en-fr", 1, broken=True)
+    write_bundle(tmp_path, "en-fr", 2)
+    entry = store(tmp_path, pin={"en-fr": 1}).describe("en-fr")
+    assert entry is not None
+    assert entry["status"] == "failed"
+    assert "checksum" in entry["error"]
+
+
+def test_a_name_that_comes_later_is_loading_until_it_is_served(tmp_path: Path) -> None:
+    loader = FakeLoader()
+    seen: list[dict[str, Any] | None] = []
+
+    def load(path: Path, device: str) -> Any:
+        seen.append(models.describe("fr-en"))
+        return loader(path, device)
+
+    models = ModelStore([tmp_path], load=load)
     models.refresh()
-    assert versions(models) == {"en-fr": 2}
+    write_bundle(tmp_path, "fr-en", 1)
+    models.refresh()
+    assert seen[-1] is not None
+    assert (seen[-1]["status"], seen[-1]["error"]) == ("loading", None)
 
 
 def test_a_version_that_goes_gives_way_to_the_one_before(tmp_path: Path) -> None:
@@ -129,6 +194,12 @@ def test_while_models_load_a_request_is_told_to_wait(tmp_path: Path) -> None:
     with pytest.raises(Problem) as caught:
         models.choose("en", "fr")
     assert (caught.value.status, caught.value.code) == (503, "loading")
+    write_bundle(tmp_path, "en-fr", 1)
+    models._served = store(tmp_path)._served  # one is there already, the one asked for is not
+    with pytest.raises(Problem) as caught:
+        models.choose("en", "fr", "mine")
+    assert caught.value.code == "loading"
+    shutil.rmtree(tmp_path / "en-fr")
     models.refresh()
     with pytest.raises(Problem) as caught:
         models.choose("en", "fr")

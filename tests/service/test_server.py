@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,10 @@ def wait_for(condition: Callable[[], bool], seconds: float = 15.0) -> None:
         time.sleep(0.01)
 
 
-@pytest.fixture
-def server(folder: Path, loader: FakeLoader) -> Iterator[tuple[Server, int]]:
+@contextmanager
+def serving(folder: Path, loader: FakeLoader, *, drain_seconds: int = 5) -> Iterator[tuple[Server, int]]:
     """uvicorn in a thread, and its port."""
-    settings = Settings(models=(folder,), drain_seconds=5)
+    settings = Settings(models=(folder,), drain_seconds=drain_seconds)
     listener = listen("127.0.0.1", 0)
     server = Server(configuration(create_app(settings, load=loader), settings))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -47,6 +48,12 @@ def server(folder: Path, loader: FakeLoader) -> Iterator[tuple[Server, int]]:
     server.handle_exit(signal.SIGTERM, None)
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def server(folder: Path, loader: FakeLoader) -> Iterator[tuple[Server, int]]:
+    with serving(folder, loader) as running:
+        yield running
 
 
 def post(port: int, body: object) -> tuple[int, dict[str, object]]:
@@ -113,6 +120,46 @@ def test_headers_without_end_are_refused(server: tuple[Server, int], size: int) 
             assert connection.recv(1000).startswith(b"HTTP/1.1 400")
         except ConnectionError:  # it hung up while there was more to come
             assert size > 1_000_000
+
+
+@pytest.mark.parametrize("trailer", [b"x: " + b"y" * 1000 + b"\r\n", b"x" * 1000])
+def test_trailers_without_end_are_hung_up_on(server: tuple[Server, int], trailer: bytes) -> None:
+    head = HEAD.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked")
+    with socket.create_connection(("127.0.0.1", server[1]), timeout=10) as connection:
+        connection.sendall(head + b"1\r\n{\r\n0\r\n")
+        with pytest.raises(ConnectionError):
+            connection.sendall(20_000 * trailer)
+
+
+def test_a_body_in_small_chunks_with_a_trailer_is_read(server: tuple[Server, int]) -> None:
+    body = json.dumps(ask("in pieces")).encode() + b" " * 20_000
+    head = HEAD.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked")
+    with socket.create_connection(("127.0.0.1", server[1]), timeout=10) as connection:
+        connection.sendall(head)
+        for byte in body:
+            connection.sendall(b"1\r\n%c\r\n" % byte)
+        connection.sendall(b"0\r\nX-Sum: 1\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_who_runs_when_the_time_to_stop_is_over_is_told(folder: Path, loader: FakeLoader) -> None:
+    reached, opened = threading.Event(), threading.Event()
+
+    def hold(texts: list[str]) -> None:
+        reached.set()
+        opened.wait(10)
+
+    loader.before = hold
+    with serving(folder, loader, drain_seconds=1) as (server, port):
+        found: list[tuple[int, object]] = []
+        asking = threading.Thread(target=lambda: found.append(post(port, ask("first"))))
+        asking.start()
+        assert reached.wait(10)
+        server.handle_exit(signal.SIGTERM, None)
+        asking.join(10)
+        opened.set()
+    status, answer = found[0]
+    assert (status, answer["code"]) == (503, "draining")  # type: ignore[index]
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /readyz HTTP/1.1\r\nHost: x\r\n", None])

@@ -177,6 +177,15 @@ async def test_a_failure_after_the_start_is_an_event(client: Client, loader: Fak
         assert "secret" not in json.dumps(events)
 
 
+async def test_a_stream_ends_before_it_has_sent_too_much_attention(serve: Serve) -> None:
+    async with serve(max_attention_cells=30) as client:
+        events = await stream(client, ask("One two three. Four five six.", **{"return": ["attention"]}))
+    names = [name for name, _ in events]
+    assert names.count("sentence") == 1, "five words and marks on either side make 25 weights"
+    assert names[-1] == "error"
+    assert events[-1][1]["code"] == "attention_too_large"
+
+
 async def test_the_deadline_ends_a_stream_with_an_event(serve: Serve, loader: FakeLoader) -> None:
     async with serve(deadline_seconds=1.5) as client:
         with held(loader) as gate:

@@ -145,6 +145,18 @@ async def test_limits_are_those_of_the_settings(serve: Serve) -> None:
         assert (await client.post("/v1/translate", json=ask("a b c"))).status_code == 200
 
 
+async def test_defaults_keep_within_the_settings(serve: Serve) -> None:
+    async with serve(max_beam_size=4, max_alternatives=2) as client:
+        assert (await client.post("/v1/translate", json=ask("a"))).status_code == 200
+        drawn = ask("a", beam_size=16, sampling={"seed": 1})
+        assert (await client.post("/v1/translate", json=drawn)).status_code == 200, "the beam is ignored"
+        assert (await client.post("/v1/heatmap", json={"text": "a", "source": "en", "target": "fr"})).status_code == 200
+        asked = {"text": "a", "source": "en", "target": "fr", "target_prefix": ""}
+        assert len((await client.post("/v1/alternatives", json=asked)).json()["alternatives"]) == 2
+        too_wide = await client.post("/v1/translate", json=ask("a", beam_size=5))
+        assert (too_wide.status_code, too_wide.json()["code"]) == (422, "beam_size_too_large")
+
+
 async def test_options_reach_the_search(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     plans: list[FakePlan] = []
     prepare = FakePlan.prepare
