@@ -18,7 +18,8 @@ HEAD_SECONDS = 30.0
 class LimitedProtocol(HttpToolsProtocol):
     """Answers 400 and hangs up where a head does not end; hangs up where it does not come, or trailers do not end."""
 
-    _head = _body = _beside = 0
+    _message = 0
+    _head = _body = _received = 0  # bytes of the message: of its head, of its body, since its head ended
     _in_message = _in_head = False
     _timer: asyncio.TimerHandle | None = None
 
@@ -35,20 +36,21 @@ class LimitedProtocol(HttpToolsProtocol):
     @override
     def data_received(self, data: bytes) -> None:
         begins = self._in_head or not self._in_message  # else it begins with the end of a body
-        body = self._body
+        message = self._message
         super().data_received(data)
-        if not begins:  # chunk sizes, and trailers, which nobody reads
-            self._beside += len(data) - (self._body - body)
-            if self._in_message and self._beside > LONGEST_HEAD + 16 * self._body:
+        if not begins and message == self._message:
+            self._received += len(data)  # besides the body sizes of chunks, and trailers, which nobody reads
+            if self._in_message and self._received > LONGEST_HEAD + 17 * self._body:
                 self.transport.close()
-        elif self._in_head:
+        elif begins and self._in_head:
             self._head += len(data)
             if self._head > LONGEST_HEAD and not self.transport.is_closing():
                 self.send_400_response(f"Request line and headers may have {LONGEST_HEAD} bytes.")
 
     @override
     def on_message_begin(self) -> None:
-        self._head = self._body = self._beside = 0
+        self._message += 1
+        self._head = self._body = self._received = 0
         self._in_message = self._in_head = True
         if self._timer is None:
             self._wait_for_head()
