@@ -197,7 +197,7 @@ def test_too_much_text_is_said_before_it_is_sent(open_page: Open) -> None:
     expect(page.locator("#message")).to_contain_text("2,001 characters; at most 2,000")
     expect(page.locator("#count")).to_have_class(re.compile("is-over"))
     expect(page.locator("#message")).to_be_in_viewport()
-    assert sent == []
+    assert not [url for url in sent if "/v1/translate" in url]
 
 
 def test_text_is_translated_without_attention_when_that_is_too_large(open_page: Open, faults: Faults) -> None:
