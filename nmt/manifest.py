@@ -26,8 +26,12 @@ def seal(beside: Path, path: Path, *, version: int) -> None:
         file.chmod(0o644)  # a server runs as another user
     files = {file.name: {"bytes": file.stat().st_size, "sha256": digest(file)} for file in sorted(beside.iterdir())}
     write_json(beside / MANIFEST, {"format_version": version, "files": files})
-    shutil.rmtree(path, ignore_errors=True)
+    aside = path.with_name(f".{path.name}.before")  # whole until the new one is in its place
+    shutil.rmtree(aside, ignore_errors=True)
+    if path.exists():
+        path.rename(aside)
     beside.rename(path)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def verify(path: Path, needed: Collection[str]) -> str:

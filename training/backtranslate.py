@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from nmt.errors import ConfigError, CorpusError
+from nmt.manifest import digest as file_digest
 from nmt.options import SearchOptions
 from nmt.text import replace_surrogates
 from nmt.translator import Translator
@@ -25,8 +26,8 @@ _CHUNK = 512
 def backtranslate(recipe: Recipe, folder: Path) -> None:
     """Write `synthetic.tsv`: `TAG translation TAB sentence`; goes on where it was stopped.
 
-    Sentences that also stand in the validation or test set are left out, and pairs are cleaned by
-    the recipe's rules.
+    Sentences that also stand in the validation set or a test set are left out, and pairs are cleaned
+    by the recipe's rules.
 
     Raises:
         BundleError: There is no such reverse model.
@@ -43,11 +44,13 @@ def backtranslate(recipe: Recipe, folder: Path) -> None:
         )
     paths = [Path(recipe.data.folder) / name for name in config.files]
     part, place = folder / f"{SYNTHETIC}.part", folder / "synthetic.json"
-    identity = [bundle.sha256, config.beam_size, [[str(path), path.stat().st_size] for path in paths if path.exists()]]
+    held_out = [folder / name for name in ("valid.tsv", "test.tsv", *(also.copy for also in recipe.data.also_test))]
+    files = [[str(path), path.stat().st_size] for path in paths if path.exists()]
+    identity = [bundle.sha256, config.beam_size, files, [file_digest(path) for path in held_out], repr(recipe.cleaning)]
     known = read_json(place)
     state = known if isinstance(known, dict) and known.get("of") == identity and part.exists() else None
     state = state or {"of": identity, "read": 0, "bytes": 0, "kept": 0}
-    cleaner = Cleaner(recipe.cleaning, _held_out(folder))
+    cleaner = Cleaner(recipe.cleaning, _targets(held_out))
     options = SearchOptions(beam_size=config.beam_size)
     size = sum(path.stat().st_size for path in paths if path.exists())
     with part.open("ab") as out, Progress("translating back", size, unit="sentences") as bar:
@@ -79,11 +82,11 @@ def _counts(cleaner: Cleaner) -> dict[str, int]:
     return {name: one.count for name, one in cleaner.dropped.items() if one.count}
 
 
-def _held_out(folder: Path) -> tuple[set[int], set[int]]:
-    """Digests of the target sentences of validation and test; their sources were made by nobody's model."""
+def _targets(held_out: list[Path]) -> tuple[set[int], set[int]]:
+    """Digests of the target sentences of validation and tests; their sources were made by nobody's model."""
     targets: set[int] = set()
-    for name in ("valid.tsv", "test.tsv"):
-        for line in (folder / name).read_text("utf-8").split("\n"):
+    for path in held_out:
+        for line in path.read_text("utf-8").split("\n"):
             targets.add(digest(fold(clean_text(line.partition("\t")[2]))))
     return set(), targets
 

@@ -257,6 +257,7 @@ STAGES = (
         lambda recipe, place: [recipe.to_dict()["backtranslation"], recipe.to_dict()["cleaning"]],
         lambda recipe, place: [
             *(place.folder / "valid.tsv", place.folder / "test.tsv"),
+            *(place.folder / also.copy for also in recipe.data.also_test),
             *(Path(recipe.data.folder) / name for name in recipe.backtranslation.files),
         ],
         _names("synthetic.tsv"),

@@ -31,7 +31,10 @@ ROWS = 64
 
 def bleu_tokenizer(language: str) -> str:
     """SacreBLEU's tokenizer for a target language: `13a`, or by characters where words are not spaced."""
-    return {"zh": "zh", "ja": "char", "th": "char"}.get(language.split("-")[0].lower(), "13a")
+    base = language.split("-")[0].lower()
+    if base in ("zh", "yue", "wuu", "lzh", "cmn"):
+        return "zh"
+    return "char" if base in ("ja", "th", "lo", "km", "my", "bo") else "13a"
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
