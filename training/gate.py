@@ -58,6 +58,10 @@ class Verdict:
         )
 
 
+_SHIPPED = Path("models")
+"""Where a server looks too, after the folder that is published to."""
+
+
 def compare(old: list[str], new: list[str], references: list[str], language: str) -> Verdict:
     """Whether two sets of translations differ."""
     metric = BLEU(tokenize=bleu_tokenizer(language))
@@ -71,15 +75,17 @@ def compare(old: list[str], new: list[str], references: list[str], language: str
 def gate(recipe: Recipe, folder: Path, models: Path, *, force: bool) -> None:
     """Compare `folder`/bundle with the current version on `test.tsv`; leave `comparison.html`.
 
-    Nothing is compared where there is no current version, or it already is this bundle.
+    The current version is the highest in `models`, or where that has none of the name, the one that ships: a server
+    would go over from that one. Nothing is compared where there is neither, or it already is this bundle.
 
     Raises:
         ConfigError: The new model is worse, and `force` is off.
     """
-    found = versions(models / recipe.name)
-    if not found:
+    shelf = next((shelf / recipe.name for shelf in (models, _SHIPPED) if versions(shelf / recipe.name)), None)
+    if shelf is None:
         return
-    current = models / recipe.name / str(found[-1])
+    number = versions(shelf)[-1]
+    current = shelf / str(number)
     bundle = folder / "bundle"
     if (current / MANIFEST).read_bytes() == (bundle / MANIFEST).read_bytes():
         return
@@ -95,9 +101,7 @@ def gate(recipe: Recipe, folder: Path, models: Path, *, force: bool) -> None:
     after = translate_all(new, sources, "test, new version")
     verdict = compare(before, after, references, recipe.target)
     place = folder / COMPARISON
-    content = comparison(
-        f"{recipe.name}: version {found[-1]} and the new one", verdict, (old, new), pairs, before, after
-    )
+    content = comparison(f"{recipe.name}: version {number} and the new one", verdict, (old, new), pairs, before, after)
     write_bytes(place, content.encode("utf-8", "replace"))
     print(f"  {verdict}; {place}")
     if verdict.worse and not force:

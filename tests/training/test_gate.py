@@ -80,10 +80,18 @@ def test_a_worse_model_needs_force_and_leaves_a_comparison(run: Path, monkeypatc
     gate(recipe, run, run / "models", force=True)
 
 
-def test_the_first_version_and_the_same_again_pass(run: Path) -> None:
+def test_the_first_version_and_the_same_again_pass(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.gate._SHIPPED", run / "nowhere")
     recipe = load_recipe(run / "tiny.toml")
     gate(recipe, run, run / "elsewhere", force=False)
     (run / "bundle").rename(run / "models/tiny/2")
     bundle(run / "bundle", run, 2)
     gate(recipe, run, run / "models", force=False)
     assert not (run / "comparison.html").exists()
+
+
+def test_a_model_of_a_shipped_name_is_compared_with_the_shipped_one(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worse(monkeypatch)
+    monkeypatch.setattr("training.gate._SHIPPED", run / "models")
+    with pytest.raises(ConfigError, match=r"worse than .*models/tiny/1"):
+        gate(load_recipe(run / "tiny.toml"), run, run / "var/models", force=False)
