@@ -35,14 +35,14 @@ def cells(sentences: Iterable[TranslatedSentence], granularity: str) -> int:
     )
 
 
-def check_cells(cells: int, limit: int) -> None:
+def check_cells(cells: int, limit: int, *, one_sentence: bool = False) -> None:
     """Raise `Problem` if that is more than the answer may hold."""
     if cells > limit:
+        less = "a shorter sentence" if one_sentence else "less text, or ask for fewer candidates or for no attention"
         raise Problem(
             "attention_too_large",
-            f"The attention has {cells} weights, but an answer may hold {limit}; send less text, or ask for "
-            "fewer candidates or for no attention.",
-            pointer="/return",
+            f"The attention has {cells} weights, but an answer may hold {limit}; send {less}.",
+            pointer="/text" if one_sentence else "/return",
         )
 
 

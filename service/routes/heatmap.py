@@ -67,13 +67,8 @@ async def heatmap(
     hypothesis, count = await while_connected(request, find(body, request, running, model))
 
     def draw() -> str:
-        size = answers.matrix_of(hypothesis, body.granularity).weights.size
-        if size > settings.max_attention_cells:
-            raise Problem(
-                "attention_too_large",
-                f"The figure has {size} cells, but may have {settings.max_attention_cells}.",
-                pointer="/text",
-            )
+        cells = answers.matrix_of(hypothesis, body.granularity).weights.size
+        answers.check_cells(cells, settings.max_attention_cells, one_sentence=True)
         metadata = {
             "model": f"{model.name} {model.version}",
             "sha256": model.sha256,

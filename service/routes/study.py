@@ -39,12 +39,7 @@ async def score(body: ScoreRequest, request: Request, running: Running) -> Respo
 
     def build() -> Response:
         cells = answers.matrix_of(scored, body.granularity).weights.size
-        if cells > settings.max_attention_cells:
-            raise Problem(
-                "attention_too_large",
-                f"The attention has {cells} weights, but an answer may hold {settings.max_attention_cells}.",
-                pointer="/text",
-            )
+        answers.check_cells(cells, settings.max_attention_cells, one_sentence=True)
         linked = model.translator.has_attention or model.translator.has_aligner
         parts = _PARTS[: 4 if model.translator.has_attention else 3 if linked else 2]
         hypothesis = answers.hypothesis_answer(scored, parts, body.granularity)
