@@ -29,7 +29,7 @@ async def detect(text: str, languages: Collection[str]) -> list[tuple[str, float
 
     Returns:
         Languages and probabilities that sum to 1, the likeliest first; evenly likely if nothing in the text tells.
-        None if the detector knows none of the languages.
+        Empty if the detector knows none of the languages.
     """
     return await asyncio.to_thread(_detect, text[:_CHARACTERS], languages)
 

@@ -130,12 +130,20 @@ class DataConfig:
         return tuple(Path(self.folder) / one for one in names if one)
 
 
+_HOLDS_PAIRS = re.compile(r"\.(tsv|tmx)(\.\w+)?$", re.IGNORECASE)
+
+
 def _file_names(name: str, value: Any) -> str | tuple[str, ...]:
     if isinstance(value, str):
         return value
     names = tuple(value)  # TOML gives a list
     if len(names) != 2 or not all(isinstance(one, str) and one for one in names):
         raise ConfigError(f"{name} = {list(names)!r} must be one file or a list of two: source file, target file")
+    if pairs := [one for one in names if _HOLDS_PAIRS.search(one)]:
+        raise ConfigError(
+            f"{name} = {list(names)!r} must be a source file and a target file, but {pairs[0]} holds pairs; "
+            "several files of pairs are a [[data.corpora]] each"
+        )
     return names
 
 

@@ -35,6 +35,11 @@ def export(recipe: Recipe, folder: Path) -> Path:
         raise NmtError(
             f"{error.filename} is missing; run the stages before this one: python -m training run RECIPE"
         ) from None
+    if evaluation.get("update") != best["update"]:
+        raise NmtError(
+            f"{folder / 'evaluation.json'} is of update {evaluation.get('update')}, but the best weights are of update "
+            f"{best['update']}; run this first: python -m training evaluate RECIPE"
+        )
     units = [
         path
         for side in ("source", "target")

@@ -76,6 +76,8 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
     if state.finished and state.update >= config.max_updates:
         return state
     state.finished = False
+    # whoever stopped and then asked for no more than there is gets one more update, at a rate of 0: it is validated
+    last = max(config.max_updates, state.update + 1)
     training = ranks.wrap(TrainingModel(model, config.label_smoothing, config.guidance))
     judge = _validator(recipe, folder, architecture, source, target, device) if ranks.first else None
     journal = Journal(folder, state.update, tensorboard=config.tensorboard) if ranks.first else None
@@ -83,7 +85,7 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
     batches = stream(state.position) if device == "cpu" else ahead(stream(state.position))
     saved = time.monotonic()
     with Interruption() as interruption, Meter(state, config.max_updates, shown=ranks.first) as meter:
-        while state.update < config.max_updates and not state.finished:
+        while state.update < last and not state.finished:
             examples, position = next(batches)
             likelihood, guided, places = 0.0, 0.0, 0
             for number in shares:
@@ -112,9 +114,7 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
                 state.tokens += examples.tokens
                 meter.count(likelihood, guided, examples.tokens, int(total), norm, rate, optimizer.norms)
 
-            if math.isfinite(norm) and (
-                state.update % config.validate_every == 0 or state.update == config.max_updates
-            ):
+            if math.isfinite(norm) and (state.update % config.validate_every == 0 or state.update == last):
                 state.seconds += meter.seconds
                 found = _validate(judge, optimizer, ranks)
                 better = _keep_score(state, found, config)

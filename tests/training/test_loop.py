@@ -155,6 +155,21 @@ def test_finished_run_is_not_run_again(tmp_path: Path) -> None:
         assert loop.train(recipe, tmp_path).update == 10
 
 
+def test_a_run_that_shall_have_no_more_updates_than_it_has_is_validated(tmp_path: Path) -> None:
+    recipe = make(tmp_path)
+    object.__setattr__(recipe.training, "checkpoint_seconds", 0)  # a checkpoint after every update
+    with interrupt_after(6), pytest.raises(Stop):
+        loop.train(recipe, tmp_path)
+    before = weights(tmp_path)
+    state = loop.train(make(tmp_path, max_updates=3, average=0.0), tmp_path)
+    assert [line["update"] for line in read_log(tmp_path)] == [state.update]
+    assert (tmp_path / loop.BEST).exists()
+    after = weights(tmp_path)
+    masters = [name for name in after if name.startswith("master.")]
+    assert masters
+    assert all(torch.equal(before[name], after[name]) for name in masters), "the rate was 0"
+
+
 def spoil(path: Path) -> None:
     """As a power cut may leave a file: as long as it was, but with a block of zeros."""
     content = path.read_bytes()

@@ -72,6 +72,11 @@ def test_the_run_folder_follows_the_name(recipe_file: Callable[..., Path]) -> No
         ("cleaning.max_length_ratio=0.5", r"cleaning\.max_length_ratio = 0\.5 is out of range"),
         ("data.train=", r"data\.train is empty"),
         ('data.train=["a", "b", "c"]', r"must be one file or a list of two"),
+        (
+            'data.train=["a.tsv", "b.tsv"]',
+            r"a\.tsv holds pairs; several files of pairs are a \[\[data\.corpora\]\] each",
+        ),
+        ('data.train=["a.tmx.gz", "b"]', r"a\.tmx\.gz holds pairs"),
         ("data.valid_size=0", r"data\.valid_size = 0 is out of range"),
         ("model.cell=transformer", r"model\.cell = 'transformer' is not known"),
         ("model.wirings=1", r"model\.wirings is not a known key; did you mean 'wiring'"),
