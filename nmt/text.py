@@ -95,9 +95,8 @@ _LETTERS = (
 _DIGIT = rf"(?:\p{{WB=Numeric}}{_EXTEND})"
 _DIGITS = rf"{_DIGIT}++(?:[\p{{WB=MidNum}}\p{{WB=MidNumLet}}\p{{WB=Single_Quote}}]{_EXTEND}{_DIGIT}++)*+"
 _HEBREW = rf"(?:\p{{WB=Hebrew_Letter}}{_EXTEND})"
-_JOINERS = (
-    rf"(?:[\p{{WB=ExtendNumLet}}--\u202f]{_EXTEND}){{0,16}}+"  # of more, each would be looked at by all before it
-)
+# not any number of them: in a run of joiners and nothing else, each would be looked at from all before it
+_JOINERS = rf"(?:[\p{{WB=ExtendNumLet}}--\u202f]{_EXTEND}){{0,16}}+"
 _UNIT = rf"(?:{_LETTERS}|{_DIGITS}|(?:\p{{WB=Katakana}}{_EXTEND})++)"
 _ELIDED = r"(?:[cdjlmnst]|(?:jus|lors|puis|quoi)?qu|d?all|dell|nell|sull|quell|un)"
 _WORD = regex.compile(

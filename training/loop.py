@@ -76,7 +76,7 @@ def train(recipe: Recipe, folder: Path, ranks: Ranks = ALONE) -> TrainState:
     if state.finished and state.update >= config.max_updates:
         return state
     state.finished = False
-    # whoever stopped and then asked for no more than there is gets one more update, at a rate of 0: it is validated
+    # whoever stopped and then asked for no more than there is gets one more (the linear schedule is at 0), validated
     last = max(config.max_updates, state.update + 1)
     training = ranks.wrap(TrainingModel(model, config.label_smoothing, config.guidance))
     judge = _validator(recipe, folder, architecture, source, target, device) if ranks.first else None

@@ -124,6 +124,9 @@ def test_a_corpus_becomes_a_translation_and_its_heatmap(published: Path, capsys:
     assert main(["run", "toy.toml", "--models", "models"]) == 0
     assert capsys.readouterr().out.count("nothing changed, skipped") == 8
     assert [path.name for path in (published / "toy").iterdir()] == ["1"]
+    Path("runs/toy/evaluation.json").write_text(json.dumps(evaluation | {"update": 1}))
+    assert main(["export", "toy.toml", "--models", "models"]) == 2
+    assert "is of update 1, but the best weights are of update" in capsys.readouterr().err
 
 
 def test_a_published_model_is_fine_tuned_and_learns_from_text_of_one_language(published: Path) -> None:
