@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import lzma
 import sys
@@ -73,13 +74,14 @@ class Block:
         try:
             lines = data.decode("utf-8").split("\n")  # only "\n" ends a line: text may hold Unicode's other breaks
         except UnicodeDecodeError:
+            encoding = "UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "LATIN1"
             for number, line in enumerate(data.split(b"\n"), self.first):
                 try:
                     line.decode("utf-8")
                 except UnicodeDecodeError as error:
                     raise CorpusError(
                         f"{name}, line {number}: not UTF-8 at byte {error.start + 1} of the line; "
-                        "convert the file first, for example with iconv -f LATIN1 -t UTF-8"
+                        f"convert the file first, for example with iconv -f {encoding} -t UTF-8"
                     ) from None
         if data.endswith(b"\n"):
             lines.pop()

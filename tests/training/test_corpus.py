@@ -90,7 +90,10 @@ def test_a_missing_tab_names_the_line(tmp_path: Path) -> None:
 def test_invalid_utf8_names_line_and_byte(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(b"One.\tUn.\nTea.\tTh\xe9.\n")
-    with pytest.raises(CorpusError, match=r"line 2: not UTF-8 at byte 8.*iconv"):
+    with pytest.raises(CorpusError, match=r"line 2: not UTF-8 at byte 8.*iconv -f LATIN1"):
+        list(read_pairs((path,)))
+    path.write_text("One.\tUn.\n", "utf-16")  # a spreadsheet's "Unicode text"
+    with pytest.raises(CorpusError, match=r"line 1: not UTF-8 at byte 1.*iconv -f UTF-16"):
         list(read_pairs((path,)))
 
 
